@@ -1,0 +1,121 @@
+//! A header with its tensors' data: what the engine is built from.
+
+use crate::{Config, DType, Error, Header, Regions, Role, TensorInfo};
+use alloc::{format, vec::Vec};
+
+/// A tensor that borrows its data: `rows` rows of `cols` weights, row after row.
+#[derive(Debug, Clone, Copy)]
+pub struct Tensor<'a> {
+    /// How the weights are stored.
+    pub dtype: DType,
+    /// Rows; 1 for vectors.
+    pub rows: usize,
+    /// Weights in a row.
+    pub cols: usize,
+    /// `rows * dtype.row_bytes(cols)` bytes.
+    pub data: &'a [u8],
+    /// For int8 groups the f32 scales, one a group; empty otherwise.
+    pub scales: &'a [u8],
+}
+
+impl<'a> Tensor<'a> {
+    /// The bytes of row `row` (without group scales).
+    #[must_use]
+    pub fn row(&self, row: usize) -> &'a [u8] {
+        let len = self.dtype.row_bytes(self.cols);
+        &self.data[row * len..(row + 1) * len]
+    }
+
+    /// The group scales of row `row`; empty where the dtype keeps scales in its blocks.
+    #[must_use]
+    pub fn row_scales(&self, row: usize) -> &'a [u8] {
+        let len = self.scales.len() / self.rows;
+        &self.scales[row * len..(row + 1) * len]
+    }
+
+    /// Bytes of weights and scales.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.data.len() + self.scales.len()
+    }
+}
+
+/// The tensors of one transformer block; [`Role`] has their shapes.
+#[derive(Debug, Clone, Copy)]
+#[allow(missing_docs, reason = "each field is the role of the same name")]
+pub struct Layer<'a> {
+    pub attn_norm: Tensor<'a>,
+    pub wq: Tensor<'a>,
+    pub wk: Tensor<'a>,
+    pub wv: Tensor<'a>,
+    pub wo: Tensor<'a>,
+    pub ffn_norm: Tensor<'a>,
+    pub w1: Tensor<'a>,
+    pub w2: Tensor<'a>,
+    pub w3: Tensor<'a>,
+}
+
+/// A whole model, every tensor present and shaped as [`Config`] says.
+#[derive(Debug, Clone)]
+pub struct Checkpoint<'a> {
+    /// Hyperparameters.
+    pub config: Config,
+    /// Token embeddings, `(vocab_size, dim)`.
+    pub token_embedding: Tensor<'a>,
+    /// Transformer blocks.
+    pub layers: Vec<Layer<'a>>,
+    /// Last rmsnorm, `(dim)`.
+    pub output_norm: Tensor<'a>,
+    /// Classifier, `(vocab_size, dim)`; the embeddings where the file ties the two.
+    pub output: Tensor<'a>,
+    /// Llama 3's divisors of the rotary frequencies.
+    pub rope_freqs: Option<Tensor<'a>>,
+}
+
+impl<'a> Checkpoint<'a> {
+    /// Borrows every tensor's data from `regions`.
+    ///
+    /// # Errors
+    /// A missing tensor, or one that is not held in one region.
+    pub fn attach(header: &Header<'_>, regions: &Regions<'a>) -> Result<Self, Error> {
+        let mut infos: Vec<&TensorInfo> = header.tensors.iter().collect();
+        infos.sort_unstable_by_key(|info| info.role);
+        let optional = |role: Role| -> Result<Option<Tensor<'a>>, Error> {
+            let found = infos.binary_search_by_key(&role, |info| info.role);
+            found.ok().map(|at| attach_one(infos[at], regions)).transpose()
+        };
+        let get =
+            |role| optional(role)?.ok_or_else(|| Error::Missing { what: format!("tensor {role}") });
+        let layers = (0..header.config.n_layers)
+            .map(|l| {
+                Ok(Layer {
+                    attn_norm: get(Role::AttnNorm(l))?,
+                    wq: get(Role::Wq(l))?,
+                    wk: get(Role::Wk(l))?,
+                    wv: get(Role::Wv(l))?,
+                    wo: get(Role::Wo(l))?,
+                    ffn_norm: get(Role::FfnNorm(l))?,
+                    w1: get(Role::W1(l))?,
+                    w2: get(Role::W2(l))?,
+                    w3: get(Role::W3(l))?,
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        let token_embedding = get(Role::TokenEmbedding)?;
+        Ok(Self {
+            config: header.config.clone(),
+            token_embedding,
+            layers,
+            output_norm: get(Role::OutputNorm)?,
+            output: optional(Role::Output)?.unwrap_or(token_embedding),
+            rope_freqs: optional(Role::RopeFreqs)?,
+        })
+    }
+}
+
+fn attach_one<'a>(info: &TensorInfo, regions: &Regions<'a>) -> Result<Tensor<'a>, Error> {
+    let bytes = regions.slice(info.offset, info.len, &format!("{}", info.role))?;
+    let weights = info.rows * info.dtype.row_bytes(info.cols);
+    let (data, scales) = bytes.split_at(weights);
+    Ok(Tensor { dtype: info.dtype, rows: info.rows, cols: info.cols, data, scales })
+}

@@ -1,0 +1,305 @@
+//! How weights are stored: plain floats, llama2.c's int8 groups, and ggml's block formats
+//! (layouts from ggml-common.h and gguf-py's `quants.py`).
+//!
+//! Every block format is taken apart into the same form, 32 weights at a time:
+//!
+//! ```text
+//! w[i] = scale[i / 16] * q[i] + min[i / 16]        q an i8, scale and min exact f32
+//! ```
+//!
+//! so that a kernel needs to know this form only. Formats with one scale for 32 weights repeat
+//! it; formats without a minimum have -0 there.
+
+use half::f16;
+
+/// Storage format of a tensor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names are ggml's")]
+pub enum DType {
+    F32,
+    F16,
+    BF16,
+    Q4_0,
+    Q4_1,
+    Q5_0,
+    Q5_1,
+    Q8_0,
+    Q2K,
+    Q3K,
+    Q4K,
+    Q5K,
+    Q6K,
+    /// llama2.c v2: int8 weights, then one f32 scale for each group of this many weights.
+    I8Groups(u32),
+}
+
+impl core::fmt::Display for DType {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        if let Self::I8Groups(group) = self {
+            return write!(f, "I8/{group}");
+        }
+        f.write_str(match self {
+            Self::F32 => "F32",
+            Self::F16 => "F16",
+            Self::BF16 => "BF16",
+            Self::Q4_0 => "Q4_0",
+            Self::Q4_1 => "Q4_1",
+            Self::Q5_0 => "Q5_0",
+            Self::Q5_1 => "Q5_1",
+            Self::Q8_0 => "Q8_0",
+            Self::Q2K => "Q2_K",
+            Self::Q3K => "Q3_K",
+            Self::Q4K => "Q4_K",
+            Self::Q5K => "Q5_K",
+            Self::Q6K => "Q6_K",
+            Self::I8Groups(_) => "I8",
+        })
+    }
+}
+
+impl DType {
+    /// The dtype of ggml's type number, where it is one we read.
+    #[must_use]
+    pub fn from_ggml(number: u32) -> Option<Self> {
+        Some(match number {
+            0 => Self::F32,
+            1 => Self::F16,
+            2 => Self::Q4_0,
+            3 => Self::Q4_1,
+            6 => Self::Q5_0,
+            7 => Self::Q5_1,
+            8 => Self::Q8_0,
+            10 => Self::Q2K,
+            11 => Self::Q3K,
+            12 => Self::Q4K,
+            13 => Self::Q5K,
+            14 => Self::Q6K,
+            30 => Self::BF16,
+            _ => return None,
+        })
+    }
+
+    /// Weights in one block; rows are whole blocks.
+    #[must_use]
+    pub fn block_len(self) -> usize {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => 1,
+            Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 | Self::Q8_0 => 32,
+            Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
+            Self::I8Groups(group) => group as usize,
+        }
+    }
+
+    /// Bytes of one block, without the scales of int8 groups.
+    #[must_use]
+    pub fn block_bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::BF16 => 2,
+            Self::Q4_0 => 18,
+            Self::Q4_1 => 20,
+            Self::Q5_0 => 22,
+            Self::Q5_1 => 24,
+            Self::Q8_0 => 34,
+            Self::Q2K => 84,
+            Self::Q3K => 110,
+            Self::Q4K => 144,
+            Self::Q5K => 176,
+            Self::Q6K => 210,
+            Self::I8Groups(group) => group as usize,
+        }
+    }
+
+    /// Bytes of a row of `cols` weights, without the scales of int8 groups.
+    #[must_use]
+    pub fn row_bytes(self, cols: usize) -> usize {
+        cols / self.block_len() * self.block_bytes()
+    }
+
+    /// Bytes of the separate scales of a row; 0 but for int8 groups.
+    #[must_use]
+    pub fn row_scale_bytes(self, cols: usize) -> usize {
+        match self {
+            Self::I8Groups(group) => cols / group as usize * 4,
+            _ => 0,
+        }
+    }
+
+    /// Whether a row is made of [`Block32`]s; the others are read as floats, one by one.
+    #[must_use]
+    pub fn is_blocked(self) -> bool {
+        match self {
+            Self::F32 | Self::F16 | Self::BF16 => false,
+            Self::I8Groups(group) => group.is_multiple_of(32),
+            _ => true,
+        }
+    }
+
+    /// Weights that share a scale inside a [`Block32`]: 16 or 32.
+    #[must_use]
+    pub fn scale_span(self) -> usize {
+        if matches!(self, Self::Q2K | Self::Q3K | Self::Q6K) { 16 } else { 32 }
+    }
+
+    /// Whether weights have a minimum added.
+    #[must_use]
+    pub fn has_min(self) -> bool {
+        matches!(self, Self::Q4_1 | Self::Q5_1 | Self::Q2K | Self::Q4K | Self::Q5K)
+    }
+}
+
+/// 32 weights taken apart: `w[i] = scale[i / 16] * q[i] + min[i / 16]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Block32 {
+    /// Integer weights.
+    pub q: [i8; 32],
+    /// Scale of each half.
+    pub scale: [f32; 2],
+    /// Minimum of each half.
+    pub min: [f32; 2],
+}
+
+impl Block32 {
+    /// Block number `index` (weights `32 * index ..`) of a row.
+    ///
+    /// `row` holds whole blocks of `dtype`, which [`DType::is_blocked`]; `scales` are the row's
+    /// group scales, empty for the other formats.
+    ///
+    /// # Panics
+    /// Where `index` is past the row: a bug of the caller, since shapes are checked at load.
+    #[must_use]
+    #[inline]
+    pub fn read(dtype: DType, row: &[u8], scales: &[u8], index: usize) -> Self {
+        let super_block = |bytes: usize| &row[index / 8 * bytes..][..bytes];
+        let block = |bytes: usize| &row[index * bytes..][..bytes];
+        match dtype {
+            DType::Q4_0 => Self::one(nibbles(&block(18)[2..], -8), half_at(block(18), 0), NO_MIN),
+            DType::Q4_1 => {
+                Self::one(nibbles(&block(20)[4..], 0), half_at(block(20), 0), half_at(block(20), 2))
+            }
+            DType::Q5_0 => {
+                Self::one(five_bits(&block(22)[2..], -16), half_at(block(22), 0), NO_MIN)
+            }
+            DType::Q5_1 => {
+                let block = block(24);
+                Self::one(five_bits(&block[4..], 0), half_at(block, 0), half_at(block, 2))
+            }
+            DType::Q8_0 => Self::one(signed(&block(34)[2..]), half_at(block(34), 0), NO_MIN),
+            DType::Q2K => q2_k(super_block(84), index % 8),
+            DType::Q3K => q3_k(super_block(110), index % 8),
+            DType::Q4K => q4_k(super_block(144), index % 8),
+            DType::Q5K => q5_k(super_block(176), index % 8),
+            DType::Q6K => q6_k(super_block(210), index % 8),
+            DType::I8Groups(group) => {
+                let at = index * 32 / group as usize * 4;
+                let scale = f32::from_le_bytes([
+                    scales[at],
+                    scales[at + 1],
+                    scales[at + 2],
+                    scales[at + 3],
+                ]);
+                Self::one(signed(block(32)), scale, NO_MIN)
+            }
+            DType::F32 | DType::F16 | DType::BF16 => unreachable!("floats are not blocked"),
+        }
+    }
+
+    /// The 32 weights as f32: product and sum each rounded once, as ggml does.
+    #[must_use]
+    pub fn dequantize(&self) -> [f32; 32] {
+        core::array::from_fn(|i| self.scale[i / 16] * f32::from(self.q[i]) + self.min[i / 16])
+    }
+
+    fn one(q: [i8; 32], scale: f32, min: f32) -> Self {
+        Self { q, scale: [scale; 2], min: [min; 2] }
+    }
+}
+
+/// The minimum of formats that have none: adding it changes nothing, not even the sign of a zero.
+const NO_MIN: f32 = -0.0;
+
+fn half_at(bytes: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+fn signed(bytes: &[u8]) -> [i8; 32] {
+    core::array::from_fn(|i| bytes[i].cast_signed())
+}
+
+/// 16 bytes: low nibbles are weights 0–15, high nibbles 16–31.
+fn nibbles(bytes: &[u8], offset: i8) -> [i8; 32] {
+    core::array::from_fn(|i| ((bytes[i % 16] >> (i / 16 * 4)) & 15).cast_signed() + offset)
+}
+
+/// 4 bytes of fifth bits, bit i for weight i, then [`nibbles`].
+fn five_bits(bytes: &[u8], offset: i8) -> [i8; 32] {
+    let high = u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    let low = nibbles(&bytes[4..], 0);
+    core::array::from_fn(|i| (low[i] | (((high >> i) & 1) as i8) << 4) + offset)
+}
+
+/// Two-bit weights of Q2_K and Q3_K: block `k` of 8 in 64 bytes.
+fn two_bits(qs: &[u8], k: usize) -> [i8; 32] {
+    core::array::from_fn(|i| ((qs[k / 4 * 32 + i] >> (k % 4 * 2)) & 3).cast_signed())
+}
+
+fn q2_k(block: &[u8], k: usize) -> Block32 {
+    let (d, d_min) = (half_at(block, 80), half_at(block, 82));
+    let scale = |h: usize| d * f32::from(block[2 * k + h] & 15);
+    let min = |h: usize| -(d_min * f32::from(block[2 * k + h] >> 4));
+    Block32 { q: two_bits(&block[16..80], k), scale: [scale(0), scale(1)], min: [min(0), min(1)] }
+}
+
+fn q3_k(block: &[u8], k: usize) -> Block32 {
+    let (high, low, packed, d) =
+        (&block[..32], &block[32..96], &block[96..108], half_at(block, 108));
+    let low = two_bits(low, k);
+    let q = core::array::from_fn(|i| low[i] - if high[i] >> k & 1 == 0 { 4 } else { 0 });
+    let scale = |h: usize| {
+        let j = 2 * k + h;
+        let low = packed[j % 8] >> (j / 8 * 4) & 15;
+        let high = packed[8 + j % 4] >> (j / 4 * 2) & 3;
+        d * f32::from((low | high << 4).cast_signed() - 32)
+    };
+    Block32 { q, scale: [scale(0), scale(1)], min: [NO_MIN; 2] }
+}
+
+/// Six-bit scale and minimum number `k` of Q4_K and Q5_K, packed in 12 bytes.
+fn scale_min(packed: &[u8], k: usize) -> (u8, u8) {
+    if k < 4 {
+        (packed[k] & 63, packed[k + 4] & 63)
+    } else {
+        let high = packed[k + 4];
+        ((high & 15) | (packed[k - 4] >> 6 << 4), (high >> 4) | (packed[k] >> 6 << 4))
+    }
+}
+
+fn q4_k(block: &[u8], k: usize) -> Block32 {
+    let (scale, min) = scale_min(&block[4..16], k);
+    let qs = &block[16 + k / 2 * 32..][..32];
+    let q = core::array::from_fn(|i| (qs[i] >> (k % 2 * 4) & 15).cast_signed());
+    Block32::one(q, half_at(block, 0) * f32::from(scale), -(half_at(block, 2) * f32::from(min)))
+}
+
+fn q5_k(block: &[u8], k: usize) -> Block32 {
+    let (scale, min) = scale_min(&block[4..16], k);
+    let high = &block[16..48];
+    let qs = &block[48 + k / 2 * 32..][..32];
+    let q = core::array::from_fn(|i| {
+        (qs[i] >> (k % 2 * 4) & 15).cast_signed() | ((high[i] >> k & 1) << 4).cast_signed()
+    });
+    Block32::one(q, half_at(block, 0) * f32::from(scale), -(half_at(block, 2) * f32::from(min)))
+}
+
+fn q6_k(block: &[u8], k: usize) -> Block32 {
+    let low = &block[k / 4 * 64 + k % 2 * 32..][..32];
+    let high = &block[128 + k / 4 * 32..][..32];
+    let q = core::array::from_fn(|i| {
+        let low = low[i] >> (k % 4 / 2 * 4) & 15;
+        let high = high[i] >> (k % 4 * 2) & 3;
+        (low | high << 4).cast_signed() - 32
+    });
+    let d = half_at(block, 208);
+    let scale = |h: usize| d * f32::from(block[192 + 2 * k + h].cast_signed());
+    Block32 { q, scale: [scale(0), scale(1)], min: [NO_MIN; 2] }
+}

@@ -1,0 +1,1 @@
+//! Matrix and vector kernels with the same bits on every instruction set.

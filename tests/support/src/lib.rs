@@ -1,0 +1,54 @@
+//! Where tests find the models and expected outputs, none of which is part of the project.
+//!
+//! The data folder is the one `LLAMABOOT_DATA` names, else `shared/data` beside the checkout; the
+//! chat model is the one `cargo xtask setup` fetched into `.cache`. Where either is missing, a
+//! test prints what it skipped; under CI (`CI` set) a missing file fails the test.
+
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+/// The checkout's root.
+#[must_use]
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A file or folder of the data folder, or `None` after saying so.
+///
+/// # Panics
+/// Under CI, where it does not exist.
+#[must_use]
+pub fn data(relative: &str) -> Option<PathBuf> {
+    let folder = std::env::var_os("LLAMABOOT_DATA")
+        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
+    existing(folder.join(relative))
+}
+
+/// The bytes of a file of the data folder, or `None` after saying that it is skipped.
+///
+/// # Panics
+/// Under CI, where it does not exist; anywhere, where it cannot be read.
+#[must_use]
+pub fn read(relative: &str) -> Option<Vec<u8>> {
+    data(relative)
+        .map(|path| std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())))
+}
+
+/// The GGUF of SmolLM2-135M-Instruct, or `None` after saying that it is skipped.
+///
+/// # Panics
+/// Under CI, where it does not exist.
+#[must_use]
+pub fn smollm2() -> Option<PathBuf> {
+    existing(root().join(".cache/SmolLM2-135M-Instruct.Q4_1.gguf"))
+}
+
+fn existing(path: PathBuf) -> Option<PathBuf> {
+    if path.exists() {
+        return Some(path);
+    }
+    assert!(std::env::var_os("CI").is_none(), "under CI this must be there: {}", path.display());
+    eprintln!("SKIPPED: needs {}", path.display());
+    None
+}
