@@ -1,1 +1,29 @@
-//! The forward pass of a Llama model, its KV cache and its sampler.
+//! A Llama model at work: weights, KV cache, forward pass, sampler.
+//!
+//! ```text
+//! Checkpoint ─ Model::new ─▶ Model     weights (borrowed), rotary frequencies
+//! MemoryPlan ─ State::new ─▶ State     KV cache and scratch, all reserved here
+//! Engine { model, state, kernels, threads }.forward(tokens, …) ─▶ logits ─ Sampler ─▶ token
+//! ```
+//! What is absent: text (this crate knows token ids), I/O, clocks, and any `#[cfg]` that asks
+//! whether it runs on a host or on bare metal.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod digest;
+mod engine;
+mod forward;
+mod kv_cache;
+mod model;
+mod plan;
+mod sampler;
+
+pub use digest::{Digest, LogitReport};
+pub use engine::{Engine, EngineError, Logits};
+pub use kv_cache::KvCache;
+pub use model::Model;
+pub use plan::MemoryPlan;
+pub use sampler::{Random, Sampler, Sampling};

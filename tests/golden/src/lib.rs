@@ -1,1 +1,57 @@
-//! x
+//! What the golden tests share: a model loaded from a file's bytes, and greedy decoding by ids.
+
+#![forbid(unsafe_code)]
+
+use llamaboot_checkpoint::{Checkpoint, Header, Regions};
+use llamaboot_engine::{Engine, Logits, MemoryPlan, Model};
+use llamaboot_kernels::{Kernels, Parallel, argmax};
+
+/// Runs `job` with an engine for the model in `bytes`.
+///
+/// # Panics
+/// Where the bytes are no model.
+pub fn with_engine<R>(
+    bytes: &[u8],
+    kernels: Kernels,
+    threads: &dyn Parallel,
+    batch: usize,
+    job: impl FnOnce(&mut Engine<'_>) -> R,
+) -> R {
+    let regions = Regions::whole(bytes);
+    let header = Header::parse(&regions).unwrap_or_else(|e| panic!("{e}"));
+    let checkpoint = Checkpoint::attach(&header, &regions).unwrap_or_else(|e| panic!("{e}"));
+    let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads());
+    let model = Model::new(&checkpoint);
+    job(&mut Engine::new(&model, &plan, kernels, threads))
+}
+
+/// Logits after each of `tokens`, computed in batches.
+///
+/// # Panics
+/// Where the engine refuses a token.
+pub fn logits_of(engine: &mut Engine<'_>, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let vocab_size = engine.model().config().vocab_size;
+    let mut all = Vec::new();
+    for batch in tokens.chunks(engine.batch()) {
+        let logits = engine.forward(batch, Logits::All).unwrap_or_else(|e| panic!("{e}"));
+        all.extend(logits.chunks(vocab_size).map(<[f32]>::to_vec));
+    }
+    all
+}
+
+/// The greedy continuation of `prompt`, and the margin of each choice over the runner-up.
+///
+/// # Panics
+/// Where the engine refuses a token.
+pub fn greedy(engine: &mut Engine<'_>, prompt: &[u32], n: usize) -> Vec<(u32, f32)> {
+    engine.prefill(prompt, |_| true).unwrap_or_else(|e| panic!("{e}"));
+    let mut out = Vec::new();
+    while out.len() < n {
+        let logits = engine.last_logits();
+        let best = argmax(logits);
+        let others = logits.iter().enumerate().filter(|&(i, _)| i != best).map(|(_, &x)| x);
+        out.push((best as u32, logits[best] - others.fold(f32::MIN, f32::max)));
+        engine.forward(&[best as u32], Logits::Last).unwrap_or_else(|e| panic!("{e}"));
+    }
+    out
+}

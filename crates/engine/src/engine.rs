@@ -1,0 +1,173 @@
+//! One running sequence: a model, its state, the kernels and the threads it runs on.
+
+use crate::plan::widest;
+use crate::{KvCache, MemoryPlan, Model};
+use alloc::{vec, vec::Vec};
+use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace};
+
+/// Which tokens of a call get logits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Logits {
+    /// Only the last: what generating needs.
+    Last,
+    /// All of them.
+    All,
+}
+
+/// A fault of what the engine was asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The sequence would be longer than its KV cache.
+    #[error("the context is full: {needed} positions needed, room for {context}")]
+    ContextFull {
+        /// Positions after the tokens asked for.
+        needed: usize,
+        /// Positions there are.
+        context: usize,
+    },
+    /// A token id past the vocabulary.
+    #[error("token {token}: the vocabulary has {vocab_size} entries")]
+    Token {
+        /// The id.
+        token: u32,
+        /// Entries of the vocabulary.
+        vocab_size: usize,
+    },
+    /// No token at all.
+    #[error("no token to compute")]
+    Empty,
+}
+
+/// Scratch of the forward pass for a batch of tokens, reserved once.
+pub(crate) struct Scratch {
+    /// Residual stream, `(batch, dim)`.
+    pub(crate) x: Vec<f32>,
+    /// Normed input, `(batch, dim)`.
+    pub(crate) normed: Vec<f32>,
+    /// Output of a projection back to the stream, `(batch, dim)`.
+    pub(crate) delta: Vec<f32>,
+    /// Queries, `(batch, q_dim)`.
+    pub(crate) q: Vec<f32>,
+    /// Attention's result, `(batch, q_dim)`.
+    pub(crate) attended: Vec<f32>,
+    /// Keys, `(batch, kv_dim)`.
+    pub(crate) k: Vec<f32>,
+    /// Values, `(batch, kv_dim)`.
+    pub(crate) v: Vec<f32>,
+    /// Gate, `(batch, hidden_dim)`.
+    pub(crate) gate: Vec<f32>,
+    /// Up, `(batch, hidden_dim)`.
+    pub(crate) up: Vec<f32>,
+    /// Attention weights of one head, `(threads, context)`.
+    pub(crate) scores: Vec<f32>,
+    /// Cosine and sine of each pair of a head.
+    pub(crate) rotations: Vec<(f32, f32)>,
+    pub(crate) activations: Activations,
+    pub(crate) workspace: Workspace,
+}
+
+/// A model with everything it needs to run, and the sequence it has seen.
+pub struct Engine<'a> {
+    pub(crate) model: &'a Model<'a>,
+    pub(crate) kernels: Kernels,
+    pub(crate) threads: &'a dyn Parallel,
+    pub(crate) cache: KvCache,
+    pub(crate) scratch: Scratch,
+    pub(crate) batch: usize,
+    pub(crate) pos: usize,
+    /// `(vocab_size)`, or `(batch, vocab_size)` once all were asked for.
+    pub(crate) logits: Vec<f32>,
+}
+
+impl<'a> Engine<'a> {
+    /// Reserves cache and scratch as `plan` says.
+    #[must_use]
+    pub fn new(
+        model: &'a Model<'a>,
+        plan: &MemoryPlan,
+        kernels: Kernels,
+        threads: &'a dyn Parallel,
+    ) -> Self {
+        let config = &model.config;
+        let batch = plan.batch;
+        let rows = |width: usize| vec![0.0; batch * width];
+        let scratch = Scratch {
+            x: rows(config.dim),
+            normed: rows(config.dim),
+            delta: rows(config.dim),
+            q: rows(config.q_dim()),
+            attended: rows(config.q_dim()),
+            k: rows(config.kv_dim()),
+            v: rows(config.kv_dim()),
+            gate: rows(config.hidden_dim),
+            up: rows(config.hidden_dim),
+            scores: vec![0.0; threads.threads() * plan.context],
+            rotations: vec![(0.0, 0.0); config.head_dim / 2],
+            activations: Activations::new(batch, widest(config)),
+            workspace: Workspace::new(threads.threads(), widest(config)),
+        };
+        Self {
+            model,
+            kernels,
+            threads,
+            cache: KvCache::new(config, plan.context),
+            scratch,
+            batch,
+            pos: 0,
+            logits: vec![0.0; config.vocab_size],
+        }
+    }
+
+    /// The model.
+    #[must_use]
+    pub fn model(&self) -> &'a Model<'a> {
+        self.model
+    }
+
+    /// The kernels that run.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// Runs on other kernels from here on; the bits stay the same.
+    pub fn set_kernels(&mut self, kernels: Kernels) {
+        self.kernels = kernels;
+    }
+
+    /// Threads that take part.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        self.threads.threads()
+    }
+
+    /// Tokens computed together while reading a prompt.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Positions held.
+    #[must_use]
+    pub fn pos(&self) -> usize {
+        self.pos
+    }
+
+    /// Positions there is room for.
+    #[must_use]
+    pub fn context(&self) -> usize {
+        self.cache.context()
+    }
+
+    /// Forgets everything behind the first `pos` positions.
+    pub fn truncate(&mut self, pos: usize) {
+        self.pos = self.pos.min(pos);
+    }
+
+    /// Logits of the last token computed, `(vocab_size)`.
+    #[must_use]
+    pub fn last_logits(&self) -> &[f32] {
+        &self.logits[self.logits.len() - self.model.config.vocab_size..]
+    }
+}

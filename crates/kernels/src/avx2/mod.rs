@@ -1,0 +1,82 @@
+//! Kernels for AVX2, FMA and F16C, bit-identical to [`crate::scalar`].
+//!
+//! The 16 lanes of a reduction are two registers; where a slice ends inside them, masked loads
+//! leave the lanes past the end untouched.
+//!
+//! Every function here is `unsafe` to call without the three features; [`crate::Kernels`] checks
+//! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
+
+mod blocks;
+mod floats;
+
+use crate::dispatch::Table;
+use core::arch::x86_64::*;
+use llamaboot_math::exp as constants;
+
+pub(crate) static TABLE: Table = Table {
+    dot: floats::dot,
+    sum: floats::sum,
+    dots: floats::dots,
+    weighted_sum: floats::weighted_sum,
+    exp_minus: floats::exp_minus,
+    swiglu: floats::swiglu,
+    quantize: blocks::quantize,
+    widen_f16: floats::widen_f16,
+    widen_bf16: floats::widen_bf16,
+    block_rows: blocks::block_rows,
+};
+
+/// A mask that selects the first `n` of 8 lanes.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn first_lanes(n: usize) -> __m256i {
+    let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
+}
+
+/// Up to 8 values, zeros behind them.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn load_first(x: &[f32]) -> __m256 {
+    // SAFETY: a masked load touches the selected lanes only, and those are `x`'s elements.
+    unsafe { _mm256_maskload_ps(x.as_ptr(), first_lanes(x.len())) }
+}
+
+/// The first `out.len()` (up to 8) lanes.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn store_first(out: &mut [f32], x: __m256) {
+    // SAFETY: a masked store touches the selected lanes only, and those are `out`'s elements.
+    unsafe { _mm256_maskstore_ps(out.as_mut_ptr(), first_lanes(out.len()), x) }
+}
+
+/// Four exponentials in f64, with the operations and order that `llamaboot_math::exp` states.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn exp_4(x: __m256d) -> __m128 {
+    let set = |x: f64| _mm256_set1_pd(x);
+    let shift = set(constants::ROUNDING_SHIFT);
+    let t = _mm256_add_pd(_mm256_mul_pd(x, set(constants::STEPS_PER_LN2)), shift);
+    let n = _mm256_castpd_si256(t);
+    let k = _mm256_sub_pd(t, shift);
+    let r = _mm256_sub_pd(x, _mm256_mul_pd(k, set(constants::LN2_OVER_STEPS_HI)));
+    let r = _mm256_sub_pd(r, _mm256_mul_pd(k, set(constants::LN2_OVER_STEPS_LO)));
+    let index = _mm256_and_si256(n, _mm256_set1_epi64x(constants::STEPS as i64 - 1));
+    // SAFETY: every index is below the table's 32 entries.
+    let entry = unsafe { _mm256_i64gather_epi64::<8>(constants::TABLE.as_ptr().cast(), index) };
+    let exponent = _mm256_slli_epi64::<{ constants::TABLE_SHIFT as i32 }>(n);
+    let s = _mm256_castsi256_pd(_mm256_add_epi64(entry, exponent));
+    let r2 = _mm256_mul_pd(r, r);
+    let a = _mm256_add_pd(set(constants::C2), _mm256_mul_pd(r, set(constants::C3)));
+    let b = _mm256_add_pd(set(constants::C4), _mm256_mul_pd(r, set(constants::C5)));
+    let b = _mm256_add_pd(b, _mm256_mul_pd(r2, set(constants::C6)));
+    let p = _mm256_add_pd(r, _mm256_mul_pd(r2, _mm256_add_pd(a, _mm256_mul_pd(r2, b))));
+    _mm256_cvtpd_ps(_mm256_add_pd(s, _mm256_mul_pd(s, p)))
+}
+
+/// Eight correctly rounded exponentials.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn exp_8(x: __m256) -> __m256 {
+    // With the constants as first operands a NaN in `x` stays one.
+    let x = _mm256_max_ps(_mm256_set1_ps(constants::INPUT_MIN), x);
+    let x = _mm256_min_ps(_mm256_set1_ps(constants::INPUT_MAX), x);
+    let low = exp_4(_mm256_cvtps_pd(_mm256_castps256_ps128(x)));
+    let high = exp_4(_mm256_cvtps_pd(_mm256_extractf128_ps::<1>(x)));
+    _mm256_set_m128(high, low)
+}

@@ -1,0 +1,84 @@
+//! Threads behind a trait: the host has std threads, bare metal has its cores, and what is
+//! computed does not depend on either. Work is always split by whole rows or whole heads.
+
+use core::ops::Range;
+
+/// Something that can run one job on several threads at once.
+pub trait Parallel: Sync {
+    /// How many threads take part in [`Parallel::run`].
+    fn threads(&self) -> usize;
+
+    /// Calls `job(0)`, …, `job(threads - 1)`, each once and possibly at the same time, and returns
+    /// when all have returned.
+    fn run(&self, job: &(dyn Fn(usize) + Sync));
+}
+
+/// Everything on the calling thread.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SingleThread;
+
+impl Parallel for SingleThread {
+    fn threads(&self) -> usize {
+        1
+    }
+
+    fn run(&self, job: &(dyn Fn(usize) + Sync)) {
+        job(0);
+    }
+}
+
+/// The share of thread `index` of `threads` in `0..count`: contiguous, sizes differ by at most 1.
+pub(crate) fn share(count: usize, index: usize, threads: usize) -> Range<usize> {
+    let start = |i: usize| count / threads * i + (count % threads).min(i);
+    start(index)..start(index + 1)
+}
+
+/// A mutable slice that several threads write at disjoint places.
+pub(crate) struct SharedMut<'a, T> {
+    start: *mut T,
+    len: usize,
+    marker: core::marker::PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: the only access is `slice`, whose callers keep their ranges disjoint; T crosses threads.
+unsafe impl<T: Send> Sync for SharedMut<'_, T> {}
+
+impl<'a, T> SharedMut<'a, T> {
+    pub(crate) fn new(slice: &'a mut [T]) -> Self {
+        Self { start: slice.as_mut_ptr(), len: slice.len(), marker: core::marker::PhantomData }
+    }
+
+    /// The elements of `range`, exclusively.
+    ///
+    /// # Safety
+    /// No two ranges that are alive at the same time may overlap.
+    #[allow(clippy::mut_from_ref, reason = "disjoint ranges, promised by the caller")]
+    pub(crate) unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
+        assert!(range.start <= range.end && range.end <= self.len, "a range past the slice");
+        // SAFETY: inside the borrowed slice (checked above) and disjoint (the caller's promise).
+        unsafe { core::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
+    }
+}
+
+/// Cuts `out` into chunks of `out_len` elements and calls `job(i, chunk i, scratch)` for each,
+/// spread over the threads; each thread has `scratch_len` elements of `scratch` to itself.
+///
+/// # Panics
+/// Where `scratch` is too short for all threads, or `out_len` is 0: bugs of the caller.
+pub fn for_each_chunk<T: Send>(
+    threads: &dyn Parallel,
+    (out, out_len): (&mut [T], usize),
+    (scratch, scratch_len): (&mut [T], usize),
+    job: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+) {
+    let count = out.len() / out_len;
+    let (out, scratch) = (SharedMut::new(out), SharedMut::new(scratch));
+    threads.run(&|index| {
+        // SAFETY: each thread index has a stretch of the scratch of its own.
+        let scratch = unsafe { scratch.slice(index * scratch_len..(index + 1) * scratch_len) };
+        for i in share(count, index, threads.threads()) {
+            // SAFETY: every chunk number belongs to one thread, and chunks do not overlap.
+            job(i, unsafe { out.slice(i * out_len..(i + 1) * out_len) }, scratch);
+        }
+    });
+}

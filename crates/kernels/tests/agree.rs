@@ -1,0 +1,256 @@
+//! Every kernel gives the scalar kernel's bits, whatever the shape, the batch and the threads;
+//! and the scalar kernel is right, measured against plain f64 arithmetic.
+
+use llamaboot_checkpoint::{Block32, DType, Tensor};
+use llamaboot_kernels::{Activations, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace};
+use proptest::prelude::*;
+use std::sync::atomic::AtomicU32;
+
+const DTYPES: [DType; 15] = [
+    DType::F32,
+    DType::F16,
+    DType::BF16,
+    DType::Q4_0,
+    DType::Q4_1,
+    DType::Q5_0,
+    DType::Q5_1,
+    DType::Q8_0,
+    DType::Q2K,
+    DType::Q3K,
+    DType::Q4K,
+    DType::Q5K,
+    DType::Q6K,
+    DType::I8Groups(4),
+    DType::I8Groups(64),
+];
+
+fn scalar() -> Kernels {
+    Kernels::new(Isa::Scalar).unwrap()
+}
+
+/// The instruction sets to compare with scalar on this machine.
+fn others() -> Vec<Kernels> {
+    let found: Vec<_> = Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()).collect();
+    if found.len() < Isa::ALL.len() {
+        eprintln!("SKIPPED: this CPU has only {found:?}");
+    }
+    found.into_iter().filter(|k| k.isa() != Isa::Scalar).collect()
+}
+
+/// Numbers like activations and weights: xorshift, mostly within ±4, some zeros, some tiny.
+struct Numbers(u64);
+
+impl Numbers {
+    fn bits(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn float(&mut self) -> f32 {
+        let bits = self.bits();
+        let value = (bits >> 40) as f32 / (1 << 21) as f32 - 4.0;
+        match bits % 31 {
+            0 => 0.0,
+            1 => -0.0,
+            2 => value * 1e-30,
+            3 => value * 100.0,
+            _ => value,
+        }
+    }
+
+    fn floats(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| self.float()).collect()
+    }
+}
+
+/// Random weights of a dtype: any bytes, with sane scales.
+fn random_weights(
+    dtype: DType,
+    rows: usize,
+    cols: usize,
+    numbers: &mut Numbers,
+) -> (Vec<u8>, Vec<u8>) {
+    let mut data: Vec<u8> =
+        (0..rows * dtype.row_bytes(cols)).map(|_| (numbers.bits() >> 20) as u8).collect();
+    let halves: &[usize] = match dtype {
+        DType::F32 => {
+            data = numbers.floats(rows * cols).iter().flat_map(|x| x.to_le_bytes()).collect();
+            &[]
+        }
+        DType::F16 | DType::Q4_0 | DType::Q5_0 | DType::Q8_0 => &[0],
+        DType::Q4_1 | DType::Q5_1 | DType::Q4K | DType::Q5K => &[0, 2],
+        DType::Q2K => &[80, 82],
+        DType::Q3K => &[108],
+        DType::Q6K => &[208],
+        DType::BF16 | DType::I8Groups(_) => &[],
+    };
+    for block in data.chunks_exact_mut(dtype.block_bytes()) {
+        for &at in halves {
+            let half = half::f16::from_f32(numbers.float() / 16.0);
+            block[at..at + 2].copy_from_slice(&half.to_le_bytes());
+        }
+        if dtype == DType::BF16 {
+            block.copy_from_slice(&half::bf16::from_f32(numbers.float()).to_le_bytes());
+        }
+    }
+    let scales = (0..rows * dtype.row_scale_bytes(cols) / 4)
+        .flat_map(|_| (numbers.float() / 64.0).to_le_bytes())
+        .collect();
+    (data, scales)
+}
+
+fn product(k: Kernels, threads: &dyn Parallel, w: &Tensor<'_>, x: &[f32]) -> Vec<u32> {
+    let tokens = x.len() / w.cols;
+    let mut space = Workspace::new(threads.threads(), w.cols);
+    let mut activations = Activations::new(tokens, w.cols);
+    activations.load(k, x, w.cols, w.dtype.is_blocked());
+    let mut out = vec![0.0; tokens * w.rows];
+    k.matmul(threads, &mut space, w, &activations, &mut out);
+    out.into_iter().map(f32::to_bits).collect()
+}
+
+struct Spin;
+
+impl Park for Spin {
+    fn sleep(&self, _: &AtomicU32, _: u32) {
+        std::thread::yield_now();
+    }
+
+    fn wake(&self) {}
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn products_agree(
+        dtype in prop::sample::select(DTYPES.to_vec()),
+        rows in 1..37_usize,
+        blocks in 1..5_usize,
+        tokens in 1..10_usize,
+        seed in 1..u64::MAX,
+    ) {
+        let cols = match dtype.block_len() {
+            1 => blocks * 23,
+            4 => blocks * 12,
+            len => blocks * len,
+        };
+        let mut numbers = Numbers(seed);
+        let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales };
+        let x = numbers.floats(tokens * cols);
+        let expected = product(scalar(), &SingleThread, &w, &x);
+        let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(scalar(), &SingleThread, &w, x)).collect();
+        prop_assert_eq!(&expected, &single, "a batch differs from single tokens");
+        for k in others() {
+            prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "{}", k.isa());
+        }
+        let pool = Pool::new(3, Spin);
+        let threaded = std::thread::scope(|scope| {
+            (1..3).for_each(|i| { let pool = &pool; scope.spawn(move || pool.work(i)); });
+            let out = product(Kernels::best(), &pool, &w, &x);
+            pool.stop();
+            out
+        });
+        prop_assert_eq!(&expected, &threaded, "three threads");
+    }
+
+    #[test]
+    fn vectors_agree(len in 1..200_usize, seed in 1..u64::MAX) {
+        let mut numbers = Numbers(seed);
+        let (a, b) = (numbers.floats(len), numbers.floats(len));
+        let run = |k: Kernels| {
+            let mut out = vec![k.dot(&a, &b)];
+            let mut x = a.clone();
+            k.rmsnorm(&mut x, &a, &b, 1e-5);
+            out.extend(&x);
+            k.swiglu(&mut x, &b);
+            out.extend(&x);
+            x.copy_from_slice(&a);
+            k.softmax(&mut x);
+            out.extend(&x);
+            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        for k in others() {
+            prop_assert_eq!(run(scalar()), run(k), "{}", k.isa());
+        }
+    }
+
+    #[test]
+    fn attention_agrees(positions in 1..40_usize, pairs in 1..50_usize, seed in 1..u64::MAX) {
+        let mut numbers = Numbers(seed);
+        let width = 2 * pairs;
+        let q = numbers.floats(width);
+        let (keys, values) = (numbers.floats(width * positions), numbers.floats(width * positions));
+        let run = |k: Kernels| {
+            let (mut out, mut scores) = (vec![0.0; width], vec![0.0; positions]);
+            k.attend(&mut out, &mut scores, &q, &keys, &values, 2.5);
+            out.extend(scores);
+            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+        };
+        for k in others() {
+            prop_assert_eq!(run(scalar()), run(k), "{}", k.isa());
+        }
+    }
+}
+
+/// The definition itself is right: products are within rounding of the same sum in f64.
+#[test]
+fn scalar_products_are_right() {
+    let mut numbers = Numbers(2026);
+    for dtype in DTYPES {
+        let (rows, cols) = (11, 512);
+        let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales };
+        let x = numbers.floats(cols);
+        let mut row = vec![0.0; cols];
+        for (r, got) in product(scalar(), &SingleThread, &w, &x).into_iter().enumerate() {
+            scalar().dequantize_row(&w, r, &mut row);
+            let terms = row.iter().zip(&x).map(|(&w, &x)| f64::from(w) * f64::from(x));
+            let (sum, size) = terms.fold((0.0, 0.0), |(s, m), t: f64| (s + t, m + t.abs()));
+            // An int16 block rounds each activation by at most 2^-16 of the block's greatest.
+            let greatest = x.iter().fold(0.0_f64, |m, x| m.max(f64::from(x.abs())));
+            let weights = row.iter().map(|w| f64::from(w.abs())).sum::<f64>();
+            let blocked = if dtype.is_blocked() { greatest * weights / 65_534.0 } else { 0.0 };
+            let error = (f64::from(f32::from_bits(got)) - sum).abs();
+            assert!(error <= blocked + size * 1e-6, "{dtype} row {r}: off by {error}");
+        }
+    }
+}
+
+/// The oracle's own blocks: a group's rows read one by one equal what the definition unpacks.
+#[test]
+fn dequantized_rows_follow_the_definition() {
+    let mut numbers = Numbers(7);
+    let dtype = DType::Q5K;
+    let (data, scales) = random_weights(dtype, 3, 512, &mut numbers);
+    let w = Tensor { dtype, rows: 3, cols: 512, data: &data, scales: &scales };
+    let mut row = vec![0.0; 512];
+    scalar().dequantize_row(&w, 2, &mut row);
+    let block = Block32::read(dtype, w.row(2), &[], 9);
+    for i in 0..32 {
+        assert_eq!(row[288 + i], block.scale[i / 16] * f32::from(block.q[i]) + block.min[i / 16]);
+    }
+}
+
+/// A NaN in the activations stays visible in every result it touches, on every path.
+#[test]
+fn nan_is_not_hidden() {
+    let mut numbers = Numbers(3);
+    for dtype in [DType::F32, DType::Q8_0, DType::Q4K] {
+        let (data, scales) = random_weights(dtype, 9, 256, &mut numbers);
+        let w = Tensor { dtype, rows: 9, cols: 256, data: &data, scales: &scales };
+        let mut x = numbers.floats(256);
+        x[100] = f32::NAN;
+        for k in others().into_iter().chain([scalar()]) {
+            let out = product(k, &SingleThread, &w, &x);
+            assert!(
+                out.into_iter().all(|bits| f32::from_bits(bits).is_nan()),
+                "{dtype} {}",
+                k.isa()
+            );
+        }
+    }
+}

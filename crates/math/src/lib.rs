@@ -1,0 +1,37 @@
+//! Elementary functions that give the same bits on every machine, without libm.
+//!
+//! The project promises the same logits bit for bit on a host and on bare metal. A platform's
+//! libm would break that, since two of them may round `expf` differently, so the engine uses only
+//! these functions. Each is built from IEEE 754 operations that every CPU rounds identically
+//! (add, multiply, divide, convert); none needs a fused multiply-add instruction.
+//!
+//! | function | error bound | used by |
+//! | --- | --- | --- |
+//! | [`exp`](fn@exp) (f32) | correctly rounded for every input | softmax, SiLU |
+//! | [`sqrt`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
+//! | [`fma`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
+//! | [`sin_cos`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
+//! | [`pow`] (f64) | below 1 ulp | rotary frequencies |
+//!
+//! The functions assume the default floating-point environment: round to nearest even, and
+//! subnormals neither flushed nor read as zero (`MXCSR` = 0x1F80 on x86-64, `FPCR` = 0 on
+//! AArch64).
+//!
+//! `cargo xtask exhaustive` checks `exp` and `sqrt` on every f32;
+//! `tools/oracle/derive_math.py --check` derives the constants again.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod double_double;
+pub mod exp;
+mod fma;
+mod pow;
+mod sin_cos;
+mod sqrt;
+
+pub use exp::exp;
+pub use fma::fma;
+pub use pow::pow;
+pub use sin_cos::sin_cos;
+pub use sqrt::sqrt;

@@ -1,0 +1,1 @@
+//! Text to token ids and back: SentencePiece-style and byte-level BPE.
