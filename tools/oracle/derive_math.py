@@ -152,9 +152,9 @@ SECTIONS = {
     "src/exp.rs": exp_constants,
     "src/sin_cos.rs": sin_cos_constants,
     "src/pow.rs": pow_constants,
-    "tests/exp.rs": golden_exp,
-    "tests/sin_cos.rs": golden_sin_cos,
-    "tests/pow.rs": golden_pow,
+    "tests/functions/exp.rs": golden_exp,
+    "tests/functions/sin_cos.rs": golden_sin_cos,
+    "tests/functions/pow.rs": golden_pow,
 }
 
 

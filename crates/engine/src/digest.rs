@@ -1,5 +1,6 @@
 //! Logits in a form that two machines can compare: the first ten by eye, a checksum by program.
 
+use crate::{Engine, EngineError, Logits};
 use alloc::{format, string::String};
 use llamaboot_kernels::argmax;
 
@@ -29,26 +30,22 @@ impl Digest {
     }
 }
 
-/// Prints logits position by position, in the one format that host and booted prompt share.
-#[derive(Debug, Default)]
-pub struct LogitReport {
-    digest: Digest,
-    positions: usize,
-}
-
-impl LogitReport {
-    /// The line for the logits after `token` at the next position.
-    pub fn line(&mut self, token: u32, logits: &[f32]) -> String {
-        self.digest.update(logits);
-        let pos = self.positions;
-        self.positions += 1;
+/// Logits position by position, in the one format that host and booted prompt share: a line for
+/// each token with the first ten, and a last line with a checksum of every bit of every logit.
+///
+/// # Errors
+/// As [`Engine::forward`].
+pub fn logit_report(engine: &mut Engine<'_>, tokens: &[u32]) -> Result<String, EngineError> {
+    let mut digest = Digest::default();
+    let mut report = String::new();
+    for (pos, &token) in tokens.iter().enumerate() {
+        let logits = engine.forward(&[token], Logits::Last)?;
+        digest.update(logits);
         let first: String = logits.iter().take(10).map(|value| format!(" {value:.6}")).collect();
-        format!("pos={pos} token={token} argmax={} first10:{first}", argmax(logits))
+        let argmax = argmax(logits);
+        report += &format!("pos={pos} token={token} argmax={argmax} first10:{first}\n");
     }
-
-    /// The machine-readable last line: a checksum of every bit of every logit.
-    #[must_use]
-    pub fn summary(&self) -> String {
-        format!("logits-fnv1a64={:016x} positions={}", self.digest.value(), self.positions)
-    }
+    let (checksum, positions) = (digest.value(), tokens.len());
+    report += &format!("logits-fnv1a64={checksum:016x} positions={positions}\n");
+    Ok(report)
 }

@@ -37,6 +37,12 @@ pub enum EngineError {
     /// No token at all.
     #[error("no token to compute")]
     Empty,
+    /// The memory that the plan says is not there in one block.
+    #[error("no block of {bytes} bytes of memory is left for the model's state")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: usize,
+    },
 }
 
 /// Scratch of the forward pass for a batch of tokens, reserved once.
@@ -75,48 +81,46 @@ pub struct Engine<'a> {
     pub(crate) cache: KvCache,
     pub(crate) scratch: Scratch,
     pub(crate) batch: usize,
-    pub(crate) pos: usize,
+    /// Tokens whose keys and values the cache holds.
+    pub(crate) held: Vec<u32>,
     /// `(vocab_size)`, or `(batch, vocab_size)` once all were asked for.
     pub(crate) logits: Vec<f32>,
 }
 
 impl<'a> Engine<'a> {
     /// Reserves cache and scratch as `plan` says.
-    #[must_use]
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`].
     pub fn new(
         model: &'a Model<'a>,
         plan: &MemoryPlan,
         kernels: Kernels,
         threads: &'a dyn Parallel,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
         let config = &model.config;
         let batch = plan.batch;
-        let rows = |width: usize| vec![0.0; batch * width];
+        let rows = |width: usize| zeros(batch * width);
+        // The largest blocks first, while memory is least divided.
+        let cache = KvCache::new(config, plan.context)?;
         let scratch = Scratch {
-            x: rows(config.dim),
-            normed: rows(config.dim),
-            delta: rows(config.dim),
-            q: rows(config.q_dim()),
-            attended: rows(config.q_dim()),
-            k: rows(config.kv_dim()),
-            v: rows(config.kv_dim()),
-            gate: rows(config.hidden_dim),
-            up: rows(config.hidden_dim),
-            scores: vec![0.0; threads.threads() * plan.context],
+            x: rows(config.dim)?,
+            normed: rows(config.dim)?,
+            delta: rows(config.dim)?,
+            q: rows(config.q_dim())?,
+            attended: rows(config.q_dim())?,
+            k: rows(config.kv_dim())?,
+            v: rows(config.kv_dim())?,
+            gate: rows(config.hidden_dim)?,
+            up: rows(config.hidden_dim)?,
+            scores: zeros(threads.threads() * plan.context)?,
             rotations: vec![(0.0, 0.0); config.head_dim / 2],
             activations: Activations::new(batch, widest(config)),
             workspace: Workspace::new(threads.threads(), widest(config)),
         };
-        Self {
-            model,
-            kernels,
-            threads,
-            cache: KvCache::new(config, plan.context),
-            scratch,
-            batch,
-            pos: 0,
-            logits: vec![0.0; config.vocab_size],
-        }
+        let held = Vec::with_capacity(plan.context);
+        let logits = zeros(config.vocab_size)?;
+        Ok(Self { model, kernels, threads, cache, scratch, batch, held, logits })
     }
 
     /// The model.
@@ -148,10 +152,10 @@ impl<'a> Engine<'a> {
         self.batch
     }
 
-    /// Positions held.
+    /// The tokens computed so far, one a position.
     #[must_use]
-    pub fn pos(&self) -> usize {
-        self.pos
+    pub fn held(&self) -> &[u32] {
+        &self.held
     }
 
     /// Positions there is room for.
@@ -162,7 +166,7 @@ impl<'a> Engine<'a> {
 
     /// Forgets everything behind the first `pos` positions.
     pub fn truncate(&mut self, pos: usize) {
-        self.pos = self.pos.min(pos);
+        self.held.truncate(pos);
     }
 
     /// Logits of the last token computed, `(vocab_size)`.
@@ -170,4 +174,14 @@ impl<'a> Engine<'a> {
     pub fn last_logits(&self) -> &[f32] {
         &self.logits[self.logits.len() - self.model.config.vocab_size..]
     }
+}
+
+/// `len` zeros, or an error where no block is large enough: allocating without asking would end
+/// the program. Asking first keeps the allocator's own zeroed (on a host: untouched) memory.
+pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, EngineError> {
+    let bytes = len.saturating_mul(size_of::<f32>());
+    let mut probe: Vec<f32> = Vec::new();
+    probe.try_reserve_exact(len).map_err(|_| EngineError::OutOfMemory { bytes })?;
+    drop(probe);
+    Ok(vec![0.0; len])
 }

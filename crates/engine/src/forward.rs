@@ -36,7 +36,7 @@ impl Engine<'_> {
             self.attention(index, layer, tokens.len());
             self.feed_forward(layer, tokens.len());
         }
-        self.pos += tokens.len();
+        self.held.extend_from_slice(tokens);
         self.classify(tokens.len(), want);
         Ok(&self.logits)
     }
@@ -72,7 +72,7 @@ impl Engine<'_> {
         if let Some(&token) = tokens.iter().find(|&&token| token as usize >= vocab_size) {
             return Err(EngineError::Token { token, vocab_size });
         }
-        let needed = self.pos + tokens.len();
+        let needed = self.held.len() + tokens.len();
         if needed > self.context() {
             return Err(EngineError::ContextFull { needed, context: self.context() });
         }
@@ -97,12 +97,13 @@ impl Engine<'_> {
         product.run(&layer.wq, &mut s.q[..n * q_dim]);
         product.run(&layer.wk, &mut s.k[..n * kv_dim]);
         product.run(&layer.wv, &mut s.v[..n * kv_dim]);
+        let pos = self.held.len();
         for t in 0..n {
             let (q, k) = (&mut s.q[t * q_dim..][..q_dim], &mut s.k[t * kv_dim..][..kv_dim]);
-            self.model.rotations(self.pos + t, &mut s.rotations);
+            self.model.rotations(pos + t, &mut s.rotations);
             rotate(q, &s.rotations);
             rotate(k, &s.rotations);
-            self.cache.store(index, self.pos + t, k, &s.v[t * kv_dim..][..kv_dim]);
+            self.cache.store(index, pos + t, k, &s.v[t * kv_dim..][..kv_dim]);
         }
         self.attend(index, n);
         let s = &mut self.scratch;
@@ -119,7 +120,8 @@ impl Engine<'_> {
         let (n_heads, head_dim) = (config.n_heads, config.head_dim);
         let group = n_heads / config.n_kv_heads;
         let divisor = llamaboot_math::sqrt(head_dim as f32);
-        let (cache, kernels, pos, context) = (&self.cache, self.kernels, self.pos, self.context());
+        let (cache, kernels, pos, context) =
+            (&self.cache, self.kernels, self.held.len(), self.context());
         let s = &mut self.scratch;
         let q = &s.q;
         let attended = &mut s.attended[..n * n_heads * head_dim];

@@ -1,6 +1,7 @@
 //! Keys and values of every position held, reserved once for the whole context.
 
-use alloc::{vec, vec::Vec};
+use crate::{EngineError, engine::zeros};
+use alloc::vec::Vec;
 use llamaboot_checkpoint::Config;
 
 /// `(n_layers, n_kv_heads, context, head_dim)` keys and as many values, in f32: the positions of
@@ -16,10 +17,10 @@ pub struct KvCache {
 
 impl KvCache {
     /// Reserves room for `context` positions.
-    pub(crate) fn new(config: &Config, context: usize) -> Self {
+    pub(crate) fn new(config: &Config, context: usize) -> Result<Self, EngineError> {
         let len = config.n_layers * config.kv_dim() * context;
         let (n_kv_heads, head_dim) = (config.n_kv_heads, config.head_dim);
-        Self { context, n_kv_heads, head_dim, keys: vec![0.0; len], values: vec![0.0; len] }
+        Ok(Self { context, n_kv_heads, head_dim, keys: zeros(len)?, values: zeros(len)? })
     }
 
     /// Bytes that a cache of `context` positions takes.

@@ -21,7 +21,7 @@ mod model;
 mod plan;
 mod sampler;
 
-pub use digest::{Digest, LogitReport};
+pub use digest::{Digest, logit_report};
 pub use engine::{Engine, EngineError, Logits};
 pub use kv_cache::KvCache;
 pub use model::Model;

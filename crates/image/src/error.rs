@@ -68,7 +68,9 @@ pub enum Error {
         path: String,
     },
     /// A folder needs more 32-byte records than FAT's 65536.
-    #[error("folder {path:?}: needs {found} records of 32 bytes, FAT allows {limit}; use subfolders")]
+    #[error(
+        "folder {path:?}: needs {found} records of 32 bytes, FAT allows {limit}; use subfolders"
+    )]
     FolderFull {
         /// The folder, empty for the root.
         path: String,

@@ -17,6 +17,9 @@ use crate::names::ShortName;
 use crate::{ALIGN_BYTES, PARTITION_OFFSET_BYTES, SECTOR_BYTES};
 
 /// Largest file of a FAT32 volume, in bytes: sizes are 32-bit numbers.
+///
+/// `fsck.fat` 4.2 is wrong about files that end in the last cluster before 4 GiB: it takes their
+/// cluster chain for empty (dosfstools issue 208, fixed after 4.2).
 pub const MAX_FILE_BYTES: u64 = u32::MAX as u64;
 
 /// Sectors of the primary reserved area: boot sector, FSInfo, backups, and room as usual.
@@ -148,7 +151,8 @@ impl Geometry {
     /// FSInfo: how many clusters are free, and the first of them.
     fn info_sector(&self, used: u64) -> [u8; 512] {
         let mut sector = [0; 512];
-        let mut put = |at: usize, word: u32| sector[at..at + 4].copy_from_slice(&word.to_le_bytes());
+        let mut put =
+            |at: usize, word: u32| sector[at..at + 4].copy_from_slice(&word.to_le_bytes());
         put(0, 0x4161_5252);
         put(484, 0x6141_7272);
         put(488, (self.clusters - used) as u32);

@@ -48,7 +48,11 @@ pub(crate) fn records_for(name: &str) -> u64 {
 
 /// The records of a folder. `heads` are the records before its children: [`label`] for the root,
 /// [`dots`] for others.
-pub(crate) fn encode(folder: &Folder, heads: Vec<Record>, place: &dyn Fn(Node) -> Place) -> Vec<u8> {
+pub(crate) fn encode(
+    folder: &Folder,
+    heads: Vec<Record>,
+    place: &dyn Fn(Node) -> Place,
+) -> Vec<u8> {
     let mut records = heads;
     for child in &folder.children {
         if !names::is_short(&child.name) {
@@ -96,7 +100,7 @@ fn long_name(name: &str, short: &ShortName) -> Vec<Record> {
     let units: Vec<u16> = name.encode_utf16().collect();
     let checksum = short.iter().fold(0_u8, |sum, &byte| sum.rotate_right(1).wrapping_add(byte));
     let last = units.len().div_ceil(UNITS);
-    let number = |i: usize| i as u8 + 1 | if i + 1 == last { 0x40 } else { 0 };
+    let number = |i: usize| (i as u8 + 1) | if i + 1 == last { 0x40 } else { 0 };
     let one = |(i, part): (usize, &[u16])| {
         let mut record = [0; RECORD_BYTES as usize];
         record[0] = number(i); // at most 20 records, as names end at 255 units

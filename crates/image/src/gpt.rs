@@ -130,7 +130,8 @@ impl Table {
 
     fn entries(&self) -> Vec<u8> {
         let mut entries = vec![0; ENTRIES * ENTRY_BYTES];
-        let mut put = |at: usize, bytes: &[u8]| entries[at..at + bytes.len()].copy_from_slice(bytes);
+        let mut put =
+            |at: usize, bytes: &[u8]| entries[at..at + bytes.len()].copy_from_slice(bytes);
         put(0, &EFI_SYSTEM);
         put(16, &self.guids.partition);
         put(32, &self.first_lba.to_le_bytes());

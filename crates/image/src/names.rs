@@ -143,11 +143,10 @@ mod tests {
     fn long_names_get_the_lowest_free_number() {
         let names = ["SmolLM2-135M-Instruct.Q4_1.gguf", "smollm~1.ggu", "SmolLM2-360M.Q8_0.gguf"];
         assert_eq!(shorts(&names), ["SMOLLM~2GGU", "SMOLLM~1GGU", "SMOLLM~3GGU"]);
-        assert_eq!(shorts(&[".profile", "日本.bin", "a+b"]), [
-            "PROFIL~1   ",
-            "__~1    BIN",
-            "A_B~1      "
-        ]);
+        assert_eq!(
+            shorts(&[".profile", "日本.bin", "a+b"]),
+            ["PROFIL~1   ", "__~1    BIN", "A_B~1      "]
+        );
         let many: Vec<String> = (0..12).map(|i| format!("long name {i}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         assert_eq!(shorts(&many)[11], "LONGN~12   ");

@@ -1,6 +1,6 @@
 //! Double-double arithmetic: a number as the unevaluated sum `hi + lo` of two f64s, about 106
-//! bits, for the steps of [`pow`](crate::pow), [`sin_cos`](crate::sin_cos) and
-//! [`fma`](crate::fma) where 53 bits are too few.
+//! bits, for the steps of [`pow`](crate::pow()), [`sin_cos`](crate::sin_cos()) and
+//! [`fma`](crate::fma()) where 53 bits are too few.
 //!
 //! Everything rests on two exact transformations (Dekker 1971, Knuth TAOCP 4.2.2):
 //! ```text

@@ -7,11 +7,11 @@
 //!
 //! | function | error bound | used by |
 //! | --- | --- | --- |
-//! | [`exp`](fn@exp) (f32) | correctly rounded for every input | softmax, SiLU |
-//! | [`sqrt`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
-//! | [`fma`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
-//! | [`sin_cos`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
-//! | [`pow`] (f64) | below 1 ulp | rotary frequencies |
+//! | [`exp()`] (f32) | correctly rounded for every input | softmax, SiLU |
+//! | [`sqrt()`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
+//! | [`fma()`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
+//! | [`sin_cos()`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
+//! | [`pow()`] (f64) | below 1 ulp | rotary frequencies |
 //!
 //! The functions assume the default floating-point environment: round to nearest even, and
 //! subnormals neither flushed nor read as zero (`MXCSR` = 0x1F80 on x86-64, `FPCR` = 0 on
@@ -22,6 +22,9 @@
 
 #![no_std]
 #![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
 
 mod double_double;
 pub mod exp;

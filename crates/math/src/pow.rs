@@ -31,13 +31,17 @@ pub fn pow(base: f64, exponent: f64) -> f64 {
         return f64::NAN;
     }
     let ln_base = ln(base);
-    // Beyond this, double-double products could overflow; within it, exp does the rounding.
+    // Beyond this the result is out of range, and double-double products might overflow.
     let estimate = ln_base.hi * exponent;
     if estimate > 800.0 {
         return f64::INFINITY;
     }
     if estimate < -800.0 {
         return 0.0;
+    }
+    // 2^-60. Also ln 1 = 0, with any exponent however large.
+    if estimate.abs() < 1.0 / 1_152_921_504_606_846_976.0 {
+        return 1.0;
     }
     exp(ln_base * DoubleDouble::from(exponent))
 }
@@ -74,24 +78,61 @@ fn normalized(x: f64) -> (f64, i32) {
     if m > core::f64::consts::SQRT_2 { (m * 0.5, e + 1) } else { (m, e) }
 }
 
-/// e^x for |x| ≤ 800, rounded to f64.
-///
-/// x = k ln 2 + r with |r| ≤ ½ ln 2, and e^r = 1 + r (1 + r/2 (1 + r/3 (1 + …))).
+/// e^x for |x| ≤ 800, rounded to f64: x = k ln 2 + r with |r| ≤ ½ ln 2, and e^x = 2^k e^r.
 fn exp(x: DoubleDouble) -> f64 {
     const ROUNDING_SHIFT: f64 = crate::exp::ROUNDING_SHIFT;
     let k = (x.hi * core::f64::consts::LOG2_E + ROUNDING_SHIFT) - ROUNDING_SHIFT;
-    let r = x + LN2 * DoubleDouble::from(-k);
+    let power = exp_reduced(x + LN2 * DoubleDouble::from(-k));
+    // Two factors, as 2^k itself may lie outside the range when the result does not.
+    let half = k as i32 / 2;
+    power.hi * power_of_two(half) * power_of_two(k as i32 - half)
+}
+
+/// e^r = 1 + r (1 + r/2 (1 + r/3 (1 + …))) for |r| ≤ 0.347.
+fn exp_reduced(r: DoubleDouble) -> DoubleDouble {
     let one = DoubleDouble::from(1.0);
     let mut sum = one;
     for n in (1..=EXP_TERMS).rev() {
         sum = one + r * sum / DoubleDouble::from(f64::from(n));
     }
-    // Two factors, as 2^k itself may lie outside the range when the result does not.
-    let half = k as i32 / 2;
-    sum.hi * power_of_two(half) * power_of_two(k as i32 - half)
+    sum
 }
 
 /// 2^k for −1022 ≤ k ≤ 1023.
 fn power_of_two(k: i32) -> f64 {
     f64::from_bits(((k + 1023) as u64) << 52)
+}
+
+#[cfg(test)]
+mod tests {
+    use dashu_float::{FBig, round::mode::HalfEven};
+
+    use super::*;
+
+    type Big = FBig<HalfEven, 2>;
+
+    fn big(x: f64) -> Big {
+        Big::try_from(x).expect("tests use finite numbers here").with_precision(240).value()
+    }
+
+    /// log2 of the relative error of `found`.
+    fn error_bits(found: DoubleDouble, exact: Big) -> f64 {
+        let error = (big(found.hi) + big(found.lo) - &exact) / exact;
+        error.to_f64().value().abs().log2()
+    }
+
+    /// The rounded result hides a series cut short or a wrong low part; the pairs show them.
+    #[test]
+    fn both_series_hold_double_double_precision() {
+        for i in 1..500 {
+            let x = f64::from(i) * 0.31;
+            let bits = error_bits(ln(x), big(x).ln());
+            assert!(bits < -99.0, "ln({x}): 2^{bits}");
+        }
+        for i in -500..=500 {
+            let r = f64::from(i) * (0.347 / 500.0);
+            let bits = error_bits(exp_reduced(r.into()), big(r).exp());
+            assert!(bits < -102.0, "exp({r}): 2^{bits}");
+        }
+    }
 }

@@ -8,7 +8,7 @@
 //! cos(hi + lo) ≈ 1 − z/2 + (z² · C(z) − hi · lo)
 //! ```
 //! π/2 is held in three f64s, about 160 bits. That many are needed: among the f64s up to 2^30 some
-//! lie within 2^-58 of a multiple of π/2, and k takes another 30 bits.
+//! lie within 2^-60 of a multiple of π/2, and k takes another 30 bits.
 //! S and C are Taylor polynomials, whose remainders are below 2^-58.
 
 use crate::double_double::{quick_two_sum, two_prod, two_sum};
@@ -79,10 +79,10 @@ fn reduce(x: f64) -> (u64, f64, f64) {
     let k = shifted - ROUNDING_SHIFT;
     let (first, first_error) = two_prod(k, HALF_PI_HI);
     let (second, second_error) = two_prod(k, HALF_PI_MID);
-    // x and `first` differ by less than a factor of two, or k = 0: the subtraction is exact.
-    let (sum, error) = two_sum(x - first, -first_error);
-    let (sum, second_sum_error) = two_sum(sum, -second);
-    let rest = (error + second_sum_error) - (second_error + k * HALF_PI_LO);
+    // Both steps are exact: x − k · HI is a multiple of 2^-53 and less than 1, or k = 0.
+    let leading = (x - first) - first_error;
+    let (sum, error) = two_sum(leading, -second);
+    let rest = error - (second_error + k * HALF_PI_LO);
     let (hi, lo) = quick_two_sum(sum, rest);
     (shifted.to_bits() & 3, hi, lo)
 }

@@ -22,7 +22,8 @@ pub fn with_engine<R>(
     let checkpoint = Checkpoint::attach(&header, &regions).unwrap_or_else(|e| panic!("{e}"));
     let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads());
     let model = Model::new(&checkpoint);
-    job(&mut Engine::new(&model, &plan, kernels, threads))
+    let engine = Engine::new(&model, &plan, kernels, threads);
+    job(&mut engine.unwrap_or_else(|e| panic!("{e}")))
 }
 
 /// Logits after each of `tokens`, computed in batches.

@@ -1,0 +1,122 @@
+//! AVX on bare metal: firmware leaves it off (CR4.OSXSAVE is 0), so we turn it on, check that
+//! firmware's interrupt handlers leave our registers alone, and put it back before we return.
+
+use crate::clock::Tsc;
+use core::arch::asm;
+use core::arch::x86_64::__cpuid;
+use core::cell::Cell;
+
+/// CR4.OSXSAVE: the operating system (here: we) saves extended state with XSAVE.
+const OSXSAVE: u64 = 1 << 18;
+/// CPUID.1:ECX.XSAVE and .AVX.
+const CPUID_XSAVE: u32 = 1 << 26;
+const CPUID_AVX: u32 = 1 << 28;
+/// XCR0: x87, SSE and AVX state.
+const X87_SSE_AVX: u64 = 0b111;
+
+/// AVX as we found it.
+pub(crate) struct Avx {
+    /// XCR0 before us, and whether OSXSAVE was off; `None` once disabled or never enabled.
+    found: Cell<Option<(u64, bool)>>,
+}
+
+impl Avx {
+    /// Enables AVX where the CPU has it. Where firmware has set OSXSAVE already, CR4 stays.
+    pub(crate) fn enable() -> Self {
+        let features = __cpuid(1).ecx;
+        if features & CPUID_XSAVE == 0 || features & CPUID_AVX == 0 {
+            return Self { found: Cell::new(None) };
+        }
+        // SAFETY: ring 0, the CPU has XSAVE (checked), and bits 0–2 of XCR0 are valid together on
+        // every CPU that has AVX.
+        let found = unsafe {
+            let cr4 = read_cr4();
+            if cr4 & OSXSAVE == 0 {
+                write_cr4(cr4 | OSXSAVE);
+            }
+            let xcr0 = read_xcr0();
+            write_xcr0(xcr0 | X87_SSE_AVX);
+            (xcr0, cr4 & OSXSAVE == 0)
+        };
+        Self { found: Cell::new(Some(found)) }
+    }
+
+    /// Puts XCR0 and CR4 back as firmware had them.
+    pub(crate) fn disable(&self) {
+        if let Some((xcr0, set_osxsave)) = self.found.take() {
+            // SAFETY: ring 0, OSXSAVE is on, and these values were in force before.
+            unsafe {
+                write_xcr0(xcr0);
+                if set_osxsave {
+                    write_cr4(read_cr4() & !OSXSAVE);
+                }
+            }
+        }
+    }
+
+    /// Holds a pattern in the upper halves of the YMM registers through at least two timer
+    /// interrupts (firmware saves registers with FXSAVE, which does not cover them) and tells
+    /// whether it survived. True where there is no AVX to lose.
+    pub(crate) fn upper_halves_survive(&self, clock: Tsc) -> bool {
+        const SPAN_US: u64 = 25_000;
+        if self.found.get().is_none() {
+            return true;
+        }
+        let pattern: [u64; 4] = [0x0123_4567_89ab_cdef, 1, 0xfedc_ba98_7654_3210, !0];
+        let mut after = [[0_u64; 4]; 2];
+        // SAFETY: AVX is on; the buffers hold 32 and 64 bytes; the loop only reads the counter.
+        unsafe {
+            asm!(
+                "vmovdqu ymm0, [{pattern}]",
+                "vmovdqu ymm15, [{pattern}]",
+                "2:",
+                "pause",
+                "rdtsc",
+                "shl rdx, 32",
+                "or rax, rdx",
+                "cmp rax, {deadline}",
+                "jb 2b",
+                "vmovdqu [{after}], ymm0",
+                "vmovdqu [{after} + 32], ymm15",
+                pattern = in(reg) pattern.as_ptr(),
+                after = in(reg) after.as_mut_ptr(),
+                deadline = in(reg) clock.deadline(SPAN_US),
+                out("rax") _,
+                out("rdx") _,
+                out("xmm0") _,
+                out("xmm15") _,
+            );
+        }
+        after == [pattern; 2]
+    }
+}
+
+unsafe fn read_cr4() -> u64 {
+    let value;
+    // SAFETY: the caller runs in ring 0.
+    unsafe { asm!("mov {}, cr4", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+unsafe fn write_cr4(value: u64) {
+    // SAFETY: the caller runs in ring 0 and changes a bit that the CPU supports.
+    unsafe { asm!("mov cr4, {}", in(reg) value, options(nostack, preserves_flags)) };
+}
+
+unsafe fn read_xcr0() -> u64 {
+    let (low, high): (u32, u32);
+    // SAFETY: the caller has set CR4.OSXSAVE; register 0 always exists.
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high,
+            options(nomem, nostack, preserves_flags));
+    }
+    u64::from(high) << 32 | u64::from(low)
+}
+
+unsafe fn write_xcr0(value: u64) {
+    // SAFETY: the caller runs in ring 0, has set CR4.OSXSAVE, and gives supported bits.
+    unsafe {
+        asm!("xsetbv", in("ecx") 0, in("eax") value as u32, in("edx") (value >> 32) as u32,
+            options(nostack, preserves_flags));
+    }
+}

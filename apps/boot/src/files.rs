@@ -1,0 +1,126 @@
+//! Files on every FAT volume that firmware shows, opened read-only and read in small pieces.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol};
+use uefi::proto::media::file::{
+    Directory, File as _, FileAttribute, FileInfo, FileMode, RegularFile,
+};
+use uefi::proto::media::fs::SimpleFileSystem;
+use uefi::{CString16, Handle};
+
+/// Bytes a read asks for: some firmware fails on, or silently cuts, longer reads.
+pub(crate) const READ_LEN: usize = 1 << 20;
+
+/// A place on a volume.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) volume: Handle,
+    /// With backslashes, from the root.
+    pub(crate) path: String,
+}
+
+/// A file's name and length.
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) len: u64,
+}
+
+/// Every volume with a file system, not only the one we were started from.
+pub(crate) fn volumes() -> Vec<Handle> {
+    boot::find_handles::<SimpleFileSystem>().unwrap_or_default()
+}
+
+/// The regular files of a folder, sorted by name; nothing where it cannot be read.
+pub(crate) fn list(place: &Place) -> Vec<Entry> {
+    let Ok(mut folder) = open_folder(place) else { return Vec::new() };
+    let mut entries = Vec::new();
+    while let Ok(Some(info)) = folder.read_entry_boxed() {
+        if !info.is_directory() {
+            entries.push(Entry { name: info.file_name().to_string(), len: info.file_size() });
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    entries
+}
+
+/// An open file.
+pub(crate) struct OpenFile {
+    file: RegularFile,
+    pub(crate) len: u64,
+}
+
+impl OpenFile {
+    /// Opens for reading.
+    pub(crate) fn open(place: &Place) -> Result<Self, String> {
+        let fault = |e: uefi::Error| format!("cannot be opened ({})", e.status());
+        let handle = root(place.volume).and_then(|mut root| {
+            root.open(&wide(&place.path), FileMode::Read, FileAttribute::empty())
+        });
+        let mut file = handle
+            .map_err(fault)?
+            .into_regular_file()
+            .ok_or_else(|| String::from("expected a file, found a folder"))?;
+        let len = file.get_boxed_info::<FileInfo>().map_err(fault)?.file_size();
+        Ok(Self { file, len })
+    }
+
+    /// Fills `buffer` from the current position; `read` is told how many bytes are in so far and
+    /// may stop by returning false.
+    pub(crate) fn fill(
+        &mut self,
+        buffer: &mut [u8],
+        mut read: impl FnMut(u64) -> bool,
+    ) -> Result<(), String> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let end = buffer.len().min(done + READ_LEN);
+            let n = self.file.read(&mut buffer[done..end]).map_err(|e| {
+                format!("byte {done}: reading failed ({}); is the stick still in?", e.status())
+            })?;
+            if n == 0 {
+                let expected = buffer.len();
+                return Err(format!("byte {done}: the file ends here, {expected} bytes expected"));
+            }
+            done += n;
+            if !read(done as u64) {
+                return Err(String::from("loading was stopped"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The first `len` bytes, whatever was read before.
+    pub(crate) fn head(&mut self, len: usize) -> Result<Vec<u8>, String> {
+        self.file.set_position(0).map_err(|e| format!("cannot be read ({})", e.status()))?;
+        let mut bytes = vec![0; len];
+        self.fill(&mut bytes, |_| true)?;
+        self.file.set_position(0).map_err(|e| format!("cannot be read ({})", e.status()))?;
+        Ok(bytes)
+    }
+}
+
+fn open_folder(place: &Place) -> uefi::Result<Directory> {
+    let mut root = root(place.volume)?;
+    if place.path.is_empty() {
+        return Ok(root);
+    }
+    let handle = root.open(&wide(&place.path), FileMode::Read, FileAttribute::empty())?;
+    handle.into_directory().ok_or_else(|| uefi::Status::NOT_FOUND.into())
+}
+
+fn root(volume: Handle) -> uefi::Result<Directory> {
+    let params =
+        OpenProtocolParams { handle: volume, agent: boot::image_handle(), controller: None };
+    // SAFETY: opened without exclusivity, which would take the volume away from firmware's own
+    // drivers; the interface is used and dropped in this function, while the volume is there.
+    let mut fs: ScopedProtocol<SimpleFileSystem> =
+        unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol)? };
+    fs.open_volume()
+}
+
+/// A path for firmware; characters outside UCS-2 cannot be in a name we listed.
+fn wide(path: &str) -> CString16 {
+    CString16::try_from(path).unwrap_or_default()
+}

@@ -1,0 +1,175 @@
+//! The models on all volumes: found by name, described by their headers, loaded and run.
+
+use crate::clock::Tsc;
+use crate::console::BootConsole;
+use crate::files::{self, OpenFile, Place};
+use crate::memory::{self, MAX_PIECE, Pages};
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use alloc::{format, vec};
+use llamaboot_chat::{
+    Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, Template, bytes_text,
+    is_model_name, tokenizer_for, tokenizer_names,
+};
+use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
+use llamaboot_engine::{Engine, MemoryPlan, Model};
+use llamaboot_kernels::SingleThread;
+use uefi::Handle;
+
+/// A header that goes on past this is no header.
+const MAX_HEADER: u64 = 256 << 20;
+/// Longest tokenizer file read.
+const MAX_TOKENIZER: u64 = 64 << 20;
+
+/// A file that looks like a model.
+pub(crate) struct Found {
+    volume: Handle,
+    folder: &'static str,
+    name: String,
+    /// For people, with slashes.
+    pub(crate) path: String,
+    len: u64,
+}
+
+/// Every `.bin` and `.gguf` at the root or in `models/` of every volume, tokenizers left out.
+pub(crate) fn find() -> Vec<Found> {
+    let mut found = Vec::new();
+    for volume in files::volumes() {
+        for (folder, shown) in [("\\models", "models/"), ("", "")] {
+            let place = Place { volume, path: folder.to_string() };
+            let entries =
+                files::list(&place).into_iter().filter(|entry| is_model_name(&entry.name));
+            found.extend(entries.map(|entry| {
+                let path = format!("{shown}{}", entry.name);
+                Found { volume, folder, name: entry.name, path, len: entry.len }
+            }));
+        }
+    }
+    found
+}
+
+impl Found {
+    /// Name, size, format, and the memory it needs or why it cannot run.
+    pub(crate) fn menu_item(&self, available: u64) -> MenuItem {
+        let described = self.describe(available);
+        let usable = described.is_ok();
+        let detail = described.unwrap_or_else(|message| message);
+        MenuItem {
+            name: self.path.clone(),
+            detail: format!("{}, {detail}", bytes_text(self.len)),
+            usable,
+        }
+    }
+
+    fn describe(&self, available: u64) -> Result<String, String> {
+        let mut file = OpenFile::open(&self.place(&self.name))?;
+        let head = read_header(&mut file)?;
+        let header = Header::parse(&Regions::prefix(&head, self.len)).map_err(|e| e.to_string())?;
+        let format = format!("{} {}", header.format, header.dtype_name());
+        let plan = fitted(&header, self.len, available)?;
+        Ok(format!("{format}, needs {} of {}", bytes_text(plan.total()), bytes_text(available)))
+    }
+
+    fn place(&self, name: &str) -> Place {
+        Place { volume: self.volume, path: format!("{}\\{name}", self.folder) }
+    }
+
+    /// The bytes of the tokenizer beside a llama2.c model.
+    fn tokenizer_bytes(&self) -> Result<Option<Vec<u8>>, String> {
+        let Some(name) = tokenizer_names(&self.name)
+            .into_iter()
+            .find(|name| OpenFile::open(&self.place(name)).is_ok())
+        else {
+            return Ok(None);
+        };
+        let mut file = OpenFile::open(&self.place(&name))?;
+        if file.len > MAX_TOKENIZER {
+            return Err(format!(
+                "{name}: expected at most {MAX_TOKENIZER} bytes, found {}",
+                file.len
+            ));
+        }
+        let len = file.len as usize;
+        file.head(len).map(Some).map_err(|message| format!("{name}: {message}"))
+    }
+}
+
+/// The longest context that fits the memory there is.
+fn fitted(header: &Header<'_>, len: u64, available: u64) -> Result<MemoryPlan, String> {
+    MemoryPlan::fitted(header, len, available, 1).ok_or_else(|| {
+        let least = MemoryPlan::new(header, len, 1, 1, 1).total();
+        let (least, available) = (bytes_text(least), bytes_text(available));
+        format!("needs more than {least} of memory, {available} are free: take a smaller model")
+    })
+}
+
+/// As many first bytes as hold the whole header.
+fn read_header(file: &mut OpenFile) -> Result<Vec<u8>, String> {
+    let mut len = 64 << 10;
+    loop {
+        let head = file.head(len.min(file.len) as usize)?;
+        match Header::parse(&Regions::prefix(&head, file.len)) {
+            Err(Error::NeedMore { .. }) if len < MAX_HEADER => len *= 2,
+            // Other faults are told by whoever parses this.
+            _ => return Ok(head),
+        }
+    }
+}
+
+/// Loads a model and talks until the user leaves.
+pub(crate) fn converse(
+    console: &mut BootConsole,
+    found: &Found,
+    clock: Tsc,
+) -> Result<Exit, String> {
+    let mut file = OpenFile::open(&found.place(&found.name))?;
+    let head = read_header(&mut file)?;
+    let header = Header::parse(&Regions::prefix(&head, found.len)).map_err(|e| e.to_string())?;
+    fitted(&header, found.len, memory::available())?;
+    let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
+    let pieces = load(console, found, &mut file, &header, clock)?;
+    let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
+    let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
+    let model = Model::new(&checkpoint);
+    // The weights are in: what is left decides the context.
+    let plan = fitted(&header, 0, memory::available())?;
+    let settings = Settings::default();
+    let engine =
+        Engine::new(&model, &plan, settings.kernels(), &SingleThread).map_err(|e| e.to_string())?;
+    let template = header.gguf.as_ref().map_or(Ok(None), |gguf| Template::of(gguf, &tokenizer));
+    let template = template.unwrap_or_else(|message| {
+        console.write(&format!("{message}\n"));
+        None
+    });
+    let info = ModelInfo {
+        name: found.name.clone(),
+        format: format!("{} {}", header.format, header.dtype_name()),
+        memory: found.len + plan.total(),
+    };
+    let mut session = Session::new(engine, &tokenizer, template, settings, &clock, info);
+    Ok(session.run(console))
+}
+
+/// Reads the file into pieces that no tensor crosses.
+fn load(
+    console: &mut BootConsole,
+    found: &Found,
+    file: &mut OpenFile,
+    header: &Header<'_>,
+    clock: Tsc,
+) -> Result<Vec<Pages>, String> {
+    let mut progress = Progress::new(&found.name, found.len, &clock);
+    let mut pieces = vec![];
+    for cut in header.cuts(found.len, MAX_PIECE).windows(2) {
+        let (start, len) = (cut[0], cut[1] - cut[0]);
+        let mut piece = Pages::allocate(len as usize)
+            .ok_or_else(|| format!("firmware has no block of {} left", bytes_text(len)))?;
+        file.fill(piece.bytes_mut(), |done| {
+            progress.show(console, start + done);
+            !console.interrupted()
+        })
+        .map_err(|message| format!("{message} (piece at byte {start})"))?;
+        pieces.push(piece);
+    }
+    Ok(pieces)
+}

@@ -1,0 +1,52 @@
+//! The last words: on a bug of ours the message goes to serial line and screen, and after a while
+//! firmware gets the machine back.
+
+use alloc::string::ToString;
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
+use uefi::{CStr16, Status, boot};
+
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if !PANICKED.swap(true, Ordering::AcqRel) {
+        let text = info.to_string();
+        // SAFETY: everything runs on the boot processor, and nothing but this goes on.
+        unsafe {
+            crate::serial::emergency_write("\r\nllamaboot: internal error: ");
+            crate::serial::emergency_write(&text);
+            crate::serial::emergency_write("\r\n");
+            screen_write("\r\nllamaboot: internal error, please report this:\r\n");
+            screen_write(&text);
+        }
+        boot::stall(Duration::from_secs(20));
+        // SAFETY: nothing of this program runs after it; where firmware refuses, the loop remains.
+        let _ =
+            unsafe { boot::exit(boot::image_handle(), Status::ABORTED, 0, core::ptr::null_mut()) };
+    }
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
+/// Writes to the console past every lock.
+///
+/// # Safety
+/// As [`crate::serial::emergency_write`].
+unsafe fn screen_write(text: &str) {
+    let Some(table) = uefi::table::system_table_raw() else { return };
+    for c in text.chars() {
+        let unit = u16::try_from(u32::from(c)).unwrap_or(b'?'.into());
+        let unit = if unit == u16::from(b'\n') { b' '.into() } else { unit };
+        let buffer = [unit, 0];
+        if CStr16::from_u16_with_nul(&buffer).is_ok() {
+            // SAFETY: the table and its console are valid while boot services are.
+            unsafe {
+                let out = table.as_ref().stdout;
+                let _ = ((*out).output_string)(out, buffer.as_ptr());
+            }
+        }
+    }
+}

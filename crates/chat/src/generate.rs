@@ -1,0 +1,170 @@
+//! From prompt tokens to streamed text, until the model ends, the user stops, or room runs out.
+
+use crate::Clock;
+use alloc::{string::String, vec::Vec};
+use llamaboot_engine::{Engine, EngineError, Logits, Sampler};
+use llamaboot_tokenizer::{Special, StreamDecoder, Tokenizer};
+
+/// Where text goes, and who may stop it.
+pub trait Sink {
+    /// Takes in the next piece of text: whole characters.
+    fn text(&mut self, text: &str);
+
+    /// Asked between tokens and between batches of a prompt; `false` stops.
+    fn go_on(&mut self) -> bool;
+}
+
+/// Why generating ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The model ended its text.
+    End,
+    /// The user stopped it.
+    Interrupted,
+    /// As many tokens as were asked for.
+    MaxTokens,
+    /// The context has no room for another token.
+    ContextFull,
+}
+
+/// What was generated, and how fast.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generated {
+    /// Tokens generated.
+    pub tokens: usize,
+    /// Microseconds they took, the prompt not counted.
+    pub micros: u64,
+    /// Tokens of the prompt computed.
+    pub prompt_tokens: usize,
+    /// Microseconds the prompt took.
+    pub prompt_micros: u64,
+    /// Why it ended.
+    pub stop: Stop,
+    /// A token that was generated but not computed: the next call must begin with it.
+    pub pending: Option<u32>,
+}
+
+impl Generated {
+    /// Generated tokens a second.
+    #[must_use]
+    pub fn tokens_per_second(&self) -> f64 {
+        self.tokens as f64 * 1e6 / (self.micros.max(1)) as f64
+    }
+}
+
+/// Which tokens end a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Those that end a continued text; llama2.c stops at BOS alone.
+    Text,
+    /// Those that end an answer.
+    Turn,
+}
+
+/// The parts that work together while text is made.
+pub struct Generator<'p, 'a> {
+    /// Model and cache.
+    pub engine: &'p mut Engine<'a>,
+    /// Settings and random state.
+    pub sampler: &'p mut Sampler,
+    /// The model's tokenizer.
+    pub tokenizer: &'p Tokenizer,
+    /// For tokens a second.
+    pub clock: &'p dyn Clock,
+    /// What ends the text.
+    pub ending: Ending,
+}
+
+impl Generator<'_, '_> {
+    /// Computes `prompt` behind what the engine holds, then generates up to `max_tokens` tokens,
+    /// which `decoder` turns into text.
+    ///
+    /// # Errors
+    /// An empty prompt, one that does not fit the context, or a token past the vocabulary; the
+    /// engine holds what it held before.
+    pub fn generate(
+        &mut self,
+        prompt: &[u32],
+        decoder: &mut StreamDecoder,
+        max_tokens: usize,
+        sink: &mut dyn Sink,
+    ) -> Result<Generated, EngineError> {
+        let start = self.clock.micros();
+        let prompt_tokens = self.engine.prefill(prompt, |_| sink.go_on())?;
+        prompt[..prompt_tokens].iter().for_each(|&token| self.sampler.accept(token));
+        let prompt_micros = self.clock.micros() - start;
+        let mut out = Generated {
+            tokens: 0,
+            micros: 0,
+            prompt_tokens,
+            prompt_micros,
+            stop: Stop::Interrupted,
+            pending: None,
+        };
+        if prompt_tokens == prompt.len() {
+            out.stop = self.decode(decoder, max_tokens, sink, &mut out)?;
+        }
+        let mut rest = String::new();
+        decoder.finish(&mut rest);
+        if !rest.is_empty() {
+            sink.text(&rest);
+        }
+        out.micros = self.clock.micros() - start - prompt_micros;
+        Ok(out)
+    }
+
+    fn decode(
+        &mut self,
+        decoder: &mut StreamDecoder,
+        max_tokens: usize,
+        sink: &mut dyn Sink,
+        out: &mut Generated,
+    ) -> Result<Stop, EngineError> {
+        let mut text = String::new();
+        while out.tokens < max_tokens {
+            let token = self.sampler.sample(self.engine.kernels(), self.engine.last_logits());
+            self.sampler.accept(token);
+            out.tokens += 1;
+            out.pending = Some(token);
+            if self.ends(token) {
+                return Ok(Stop::End);
+            }
+            text.clear();
+            decoder.push(self.tokenizer, token, &mut text);
+            if !text.is_empty() {
+                sink.text(&text);
+            }
+            if !sink.go_on() {
+                return Ok(Stop::Interrupted);
+            }
+            if self.engine.held().len() == self.engine.context() {
+                return Ok(Stop::ContextFull);
+            }
+            if out.tokens < max_tokens {
+                self.engine.forward(&[token], Logits::Last)?;
+                out.pending = None;
+            }
+        }
+        Ok(Stop::MaxTokens)
+    }
+
+    fn ends(&self, token: u32) -> bool {
+        match self.ending {
+            Ending::Text => self.tokenizer.is_text_end(token),
+            Ending::Turn => self.tokenizer.is_end(token),
+        }
+    }
+}
+
+/// The tokens of a text that a base model continues: BOS where the model wants one, and at least
+/// one token in any case.
+#[must_use]
+pub fn base_prompt(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
+    let mut prompt: Vec<u32> =
+        tokenizer.bos().filter(|_| tokenizer.adds_bos()).into_iter().collect();
+    prompt.extend(tokenizer.encode(text, Special::Plain));
+    if prompt.is_empty() {
+        prompt.push(tokenizer.bos().or(tokenizer.eos()).unwrap_or(0));
+    }
+    prompt
+}

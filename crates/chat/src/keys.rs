@@ -1,0 +1,200 @@
+//! Bytes of a terminal into keys: UTF-8, control characters, and the escape sequences of arrows
+//! and editing keys (ECMA-48 and what xterm and VT100 send).
+
+use crate::Key;
+
+/// Decodes one byte at a time. Invalid UTF-8 and unknown sequences give nothing.
+#[derive(Debug, Default)]
+pub struct KeyDecoder {
+    state: State,
+    after_return: bool,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum State {
+    #[default]
+    Ground,
+    /// Inside a character: bits so far, bytes to come, smallest value of this length.
+    Utf8 {
+        bits: u32,
+        left: u8,
+        least: u32,
+    },
+    Escape,
+    /// Behind `ESC [` or `ESC O`: the first parameter.
+    Sequence {
+        parameter: u8,
+    },
+}
+
+impl KeyDecoder {
+    /// Takes in a byte; a key where one is complete.
+    pub fn push(&mut self, byte: u8) -> Option<Key> {
+        let after_return = core::mem::take(&mut self.after_return);
+        match self.state {
+            State::Ground => self.ground(byte, after_return),
+            State::Utf8 { bits, left, least } if byte & 0xc0 == 0x80 => {
+                let bits = bits << 6 | u32::from(byte & 0x3f);
+                if left > 1 {
+                    self.state = State::Utf8 { bits, left: left - 1, least };
+                    return None;
+                }
+                self.state = State::Ground;
+                char::from_u32(bits).filter(|&c| c as u32 >= least).map(Key::Char)
+            }
+            State::Utf8 { .. } => {
+                self.state = State::Ground;
+                self.ground(byte, false)
+            }
+            State::Escape if matches!(byte, b'[' | b'O') => {
+                self.state = State::Sequence { parameter: 0 };
+                None
+            }
+            State::Escape => {
+                // Alt and a key, or Esc just before one: only the Esc counts.
+                self.state = if byte == 0x1b { State::Escape } else { State::Ground };
+                Some(Key::Escape)
+            }
+            State::Sequence { parameter } => self.sequence(byte, parameter),
+        }
+    }
+
+    /// To be called when no byte has come for a while: a lone Esc becomes a key.
+    pub fn idle(&mut self) -> Option<Key> {
+        let pending = core::mem::take(&mut self.state);
+        (pending == State::Escape).then_some(Key::Escape)
+    }
+
+    /// Whether [`KeyDecoder::idle`] would give a key.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.state == State::Escape
+    }
+
+    fn ground(&mut self, byte: u8, after_return: bool) -> Option<Key> {
+        Some(match byte {
+            b'\r' => {
+                self.after_return = true;
+                Key::Enter
+            }
+            b'\n' if after_return => return None,
+            b'\n' => Key::Enter,
+            0x1b => {
+                self.state = State::Escape;
+                return None;
+            }
+            0x08 | 0x7f => Key::Backspace,
+            0x01 => Key::Home,
+            0x03 => Key::Interrupt,
+            0x04 => Key::EndOfInput,
+            0x05 => Key::End,
+            b'\t' => Key::Char(' '),
+            0x20..=0x7e => Key::Char(char::from(byte)),
+            0xc2..=0xdf => return self.start(byte & 0x1f, 1, 0x80),
+            0xe0..=0xef => return self.start(byte & 0x0f, 2, 0x800),
+            0xf0..=0xf4 => return self.start(byte & 0x07, 3, 0x1_0000),
+            _ => return None,
+        })
+    }
+
+    fn start(&mut self, bits: u8, left: u8, least: u32) -> Option<Key> {
+        self.state = State::Utf8 { bits: u32::from(bits), left, least };
+        None
+    }
+
+    fn sequence(&mut self, byte: u8, parameter: u8) -> Option<Key> {
+        match byte {
+            b'0'..=b'9' => {
+                let parameter = parameter.saturating_mul(10).saturating_add(byte - b'0');
+                self.state = State::Sequence { parameter };
+                return None;
+            }
+            // Further parameters are modifiers (Ctrl, Shift), which no key here needs.
+            b';' => return None,
+            _ => self.state = State::Ground,
+        }
+        match (byte, parameter) {
+            (b'A', _) => Some(Key::Up),
+            (b'B', _) => Some(Key::Down),
+            (b'C', _) => Some(Key::Right),
+            (b'D', _) => Some(Key::Left),
+            (b'H', _) | (b'~', 1 | 7) => Some(Key::Home),
+            (b'F', _) | (b'~', 4 | 8) => Some(Key::End),
+            (b'~', 3) => Some(Key::Delete),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec::Vec;
+    use proptest::prelude::*;
+
+    fn keys(bytes: &[u8]) -> Vec<Key> {
+        let mut decoder = KeyDecoder::default();
+        let mut keys: Vec<Key> = bytes.iter().filter_map(|&b| decoder.push(b)).collect();
+        keys.extend(decoder.idle());
+        keys
+    }
+
+    #[test]
+    fn characters_arrive_whole() {
+        let text = "où est l'été ? 日本 🦙";
+        let expected: Vec<Key> = text.chars().map(Key::Char).collect();
+        assert_eq!(keys(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn editing_keys_have_several_spellings() {
+        assert_eq!(
+            keys(b"\x1b[D\x1bOC\x1b[1~\x1b[F\x1b[3~"),
+            [Key::Left, Key::Right, Key::Home, Key::End, Key::Delete]
+        );
+        assert_eq!(
+            keys(b"\x08\x7f\x01\x05"),
+            [Key::Backspace, Key::Backspace, Key::Home, Key::End]
+        );
+        assert_eq!(keys(b"\x1b[1;5C"), [Key::Right]);
+    }
+
+    #[test]
+    fn line_ends_are_one_enter_each() {
+        assert_eq!(keys(b"\r\n\n\r"), [Key::Enter, Key::Enter, Key::Enter]);
+    }
+
+    #[test]
+    fn a_lone_escape_is_a_key_after_a_while() {
+        let mut decoder = KeyDecoder::default();
+        assert_eq!(decoder.push(0x1b), None);
+        assert!(decoder.is_waiting());
+        assert_eq!(decoder.idle(), Some(Key::Escape));
+        assert_eq!(decoder.push(b'a'), Some(Key::Char('a')));
+    }
+
+    #[test]
+    fn invalid_utf8_gives_nothing_and_harms_nothing() {
+        assert_eq!(
+            keys(b"\xffa\xc3(b\xc0\xafc\xed\xa0\x80d"),
+            "a(bcd".chars().map(Key::Char).collect::<Vec<_>>()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_survives(text in "[^\\p{Cc}]{0,40}") {
+            prop_assert_eq!(keys(text.as_bytes()), text.chars().map(Key::Char).collect::<Vec<_>>());
+        }
+
+        #[test]
+        fn any_bytes_are_harmless(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            let mut decoder = KeyDecoder::default();
+            for byte in bytes {
+                decoder.push(byte);
+            }
+            decoder.idle();
+            while decoder.push(b'x').is_none() {}
+        }
+    }
+}
