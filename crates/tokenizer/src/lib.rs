@@ -101,6 +101,14 @@ impl Tokenizer {
         llama2c::read(bytes, vocab_size)
     }
 
+    /// Reads a tokenizer.bin without its model: as many tokens as the file holds.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_llama2c`].
+    pub fn from_llama2c_alone(bytes: &[u8]) -> Result<Tokenizer, Error> {
+        llama2c::read(bytes, llama2c::count(bytes))
+    }
+
     /// Builds the tokenizer that a GGUF describes.
     ///
     /// # Errors

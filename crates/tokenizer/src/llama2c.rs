@@ -54,6 +54,18 @@ pub(crate) fn read(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer, Error> 
     })
 }
 
+/// How many tokens a file seems to hold, counted by its lengths alone: [`read`] checks the rest.
+pub(crate) fn count(bytes: &[u8]) -> usize {
+    let mut rest = bytes.get(4..).unwrap_or_default();
+    let mut tokens = 0;
+    while let Some(len) = rest.get(4..8).and_then(|len| len.first_chunk()) {
+        let len = usize::try_from(i32::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        tokens += 1;
+        rest = rest.get(8..).and_then(|rest| rest.get(len..)).unwrap_or_default();
+    }
+    tokens
+}
+
 fn read_tokens(bytes: &[u8], vocab_size: usize) -> Result<(Vocab, Vec<f32>), Error> {
     let mut vocab = Vocab::default();
     let mut scores = Vec::new();

@@ -1,0 +1,268 @@
+//! The command line, as architecture.md fixes it.
+
+use clap::error::ErrorKind;
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
+use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use std::path::PathBuf;
+
+/// Run Llama models on this machine, and put them on a USB stick that boots into a chat.
+#[derive(Parser)]
+#[command(name = "llamaboot", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Continue a text; only the text goes to stdout
+    Generate(Generate),
+    /// Talk to a model, as on the booted stick
+    Chat(Chat),
+    /// Print logits, to compare machines
+    Logits(Logits),
+    /// Turn text into token ids
+    Tokenize(Tokenize),
+    /// Show a model's format, shapes and memory
+    Inspect(Inspect),
+    /// Measure prefill and decode speed
+    Bench(Bench),
+    /// Measure how well a model predicts a text
+    Perplexity(Perplexity),
+    /// Write a disk image that boots into the models given
+    Image(Image),
+}
+
+/// A model file, and its tokenizer where it is a llama2.c .bin.
+#[derive(Args)]
+pub(crate) struct ModelFile {
+    /// A GGUF or a llama2.c .bin
+    pub(crate) model: PathBuf,
+    /// tokenizer.bin of a llama2.c model [default: NAME.tokenizer.bin or tokenizer.bin beside it]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tokenizer: Option<PathBuf>,
+}
+
+/// How to run it.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=256))]
+    pub(crate) threads: Option<u16>,
+    /// Tokens of a prompt computed together
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u16).range(1..=4096))]
+    pub(crate) batch: u16,
+    /// Kernels to run on [default: the best this CPU has]; the results are the same
+    #[arg(long, value_name = "ISA")]
+    pub(crate) isa: Option<IsaName>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum IsaName {
+    Scalar,
+    Avx2,
+    Avx512,
+    Neon,
+}
+
+/// How tokens are drawn.
+#[derive(Args)]
+pub(crate) struct SamplingArgs {
+    /// 0 always takes the likeliest token
+    #[arg(short, long, value_name = "TEMP", value_parser = unit::<5>)]
+    pub(crate) temperature: Option<f32>,
+    /// Keep the likeliest tokens that together reach this probability
+    #[arg(long, value_name = "P", value_parser = unit::<1>)]
+    pub(crate) top_p: Option<f32>,
+    /// Keep this many of the likeliest tokens; 0 keeps all
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Keep tokens at least this likely relative to the likeliest
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = unit::<1>)]
+    pub(crate) min_p: f32,
+    /// Above 1 makes recent tokens less likely
+    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = unit::<2>)]
+    pub(crate) repeat_penalty: f32,
+    /// For repeatable text [default: from the clock]
+    #[arg(short, long, value_name = "S")]
+    pub(crate) seed: Option<u64>,
+}
+
+/// A number from 0 to `MOST`.
+fn unit<const MOST: u8>(text: &str) -> Result<f32, String> {
+    let value = text.parse().ok().filter(|v| (0.0..=f32::from(MOST)).contains(v));
+    value.ok_or_else(|| format!("expected a number from 0 to {MOST}"))
+}
+
+#[derive(Args)]
+pub(crate) struct Generate {
+    #[command(flatten)]
+    pub(crate) file: ModelFile,
+    /// Text to continue
+    #[arg(short, long, default_value = "")]
+    pub(crate) prompt: String,
+    /// Tokens in all, prompt included; 0 fills the context
+    #[arg(short = 'n', long, value_name = "STEPS", default_value_t = 256)]
+    pub(crate) steps: usize,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+pub(crate) struct Chat {
+    #[command(flatten)]
+    pub(crate) file: ModelFile,
+    /// What the model is told before the conversation; "" for nothing
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// Longest answer, in tokens [default: to the end of the context]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_tokens: Option<usize>,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+pub(crate) struct Logits {
+    #[command(flatten)]
+    pub(crate) file: ModelFile,
+    /// Token ids, one after another
+    #[arg(long, value_name = "IDS", value_delimiter = ',', default_value = "1,403,407")]
+    pub(crate) tokens: Vec<u32>,
+    /// One line for each token, with all its logits
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("input").required(true))]
+pub(crate) struct Tokenize {
+    /// A GGUF with a vocabulary, a tokenizer.bin, or a llama2.c model with one beside it
+    pub(crate) model: PathBuf,
+    /// Text to encode
+    #[arg(long, group = "input", value_name = "TEXT")]
+    pub(crate) text: Option<String>,
+    /// UTF-8 file to encode
+    #[arg(long, group = "input", value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Put the token that begins a sequence first
+    #[arg(long)]
+    pub(crate) bos: bool,
+    /// Text such as <|im_start|> becomes the control token
+    #[arg(long)]
+    pub(crate) special: bool,
+    /// {"tokens":[…]}
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Inspect {
+    #[command(flatten)]
+    pub(crate) file: ModelFile,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    #[command(flatten)]
+    pub(crate) file: ModelFile,
+    /// Tokens computed in batches
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) prompt_tokens: u32,
+    /// Tokens computed one by one
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    pub(crate) new_tokens: u32,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+pub(crate) struct Perplexity {
+    #[command(flatten)]
+    pub(crate) model: ModelFile,
+    /// UTF-8 text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) file: PathBuf,
+    /// Tokens in a window, each predicted from those before it in the same window
+    /// [default: the model's context]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(2..))]
+    pub(crate) window: Option<u32>,
+    /// One JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) run: Run,
+}
+
+#[derive(Args)]
+pub(crate) struct Image {
+    #[command(flatten)]
+    pub(crate) models: Models,
+    /// The boot program [default: the one that `cargo xtask build` wrote]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) efi: Option<PathBuf>,
+    /// Where the image goes
+    #[arg(short, long, value_name = "FILE", default_value = "llamaboot.img")]
+    pub(crate) output: PathBuf,
+}
+
+/// `--model M [--tokenizer T]` any number of times. Derived arguments lose the order between two
+/// options, and a tokenizer belongs to the model before it, so these are read by hand.
+pub(crate) struct Models(pub(crate) Vec<ModelFile>);
+
+impl Args for Models {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        let file = |name, help| {
+            let arg = Arg::new(name).long(name).value_name("FILE").help(help);
+            arg.action(ArgAction::Append).value_parser(value_parser!(PathBuf))
+        };
+        command
+            .arg(file("model", "A model for the image; may be given several times").required(true))
+            .arg(file("tokenizer", "tokenizer.bin of the --model before it"))
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Models {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let placed = |name| -> Vec<(usize, PathBuf)> {
+            let at = matches.indices_of(name).into_iter().flatten();
+            at.zip(matches.get_many::<PathBuf>(name).into_iter().flatten().cloned()).collect()
+        };
+        let (models, tokenizers) = (placed("model"), placed("tokenizer"));
+        let mut files: Vec<ModelFile> = models
+            .iter()
+            .map(|(_, model)| ModelFile { model: model.clone(), tokenizer: None })
+            .collect();
+        for (at, tokenizer) in tokenizers {
+            let before = models.partition_point(|&(model, _)| model < at);
+            let file = before.checked_sub(1).and_then(|i| files.get_mut(i));
+            let free = file.filter(|file| file.tokenizer.is_none()).ok_or_else(|| {
+                let text = format!("--tokenizer {}: no --model waits for it", tokenizer.display());
+                clap::Error::raw(ErrorKind::ArgumentConflict, text + "\n")
+            })?;
+            free.tokenizer = Some(tokenizer);
+        }
+        Ok(Self(files))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! `generate`: the prompt and its continuation, as llama2.c's `run` prints them.
+
+use crate::args::Generate;
+use crate::model::{HostClock, Loaded, sampling, seed};
+use anyhow::{Context as _, Result};
+use llamaboot_chat::{Ending, Generated, Generator, Sink, base_prompt};
+use llamaboot_engine::{Sampler, Sampling};
+use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
+use std::io::Write as _;
+
+/// llama2.c's defaults.
+const DEFAULT: Sampling =
+    Sampling { temperature: 1.0, top_p: 0.9, top_k: 0, min_p: 0.0, repeat_penalty: 1.0 };
+
+pub(crate) fn run(args: &Generate) -> Result<()> {
+    let loaded = Loaded::open(&args.file)?;
+    let tokenizer = loaded.tokenizer()?;
+    let mut engine = loaded.engine(&args.run, 0)?;
+    let steps = if args.steps == 0 { engine.context() } else { args.steps.min(engine.context()) };
+    // llama2.c counts steps from BOS: each takes one token in and prints the next.
+    let mut prompt = base_prompt(&tokenizer, &args.prompt);
+    prompt.truncate(steps + 1);
+    let mut sink = Stdout { error: None };
+    let mut decoder = show_prompt(&tokenizer, &prompt, &mut sink);
+    let max_tokens = steps + 1 - prompt.len();
+    let mut sampler = Sampler::new(
+        engine.model().config().vocab_size,
+        sampling(&args.sampling, DEFAULT),
+        seed(&args.sampling),
+    );
+    let generated = if max_tokens == 0 {
+        None
+    } else {
+        let mut generator = Generator {
+            engine: &mut engine,
+            sampler: &mut sampler,
+            tokenizer: &tokenizer,
+            clock: &HostClock::new(),
+            ending: Ending::Text,
+        };
+        let generated = generator.generate(&prompt, &mut decoder, max_tokens, &mut sink);
+        Some(generated.with_context(|| loaded.path.display().to_string())?)
+    };
+    sink.text("\n");
+    if let Some(error) = sink.error {
+        return Err(error.into());
+    }
+    generated.inspect(report);
+    Ok(())
+}
+
+/// Prints the prompt's text; the decoder goes on from it.
+fn show_prompt(tokenizer: &Tokenizer, prompt: &[u32], sink: &mut Stdout) -> StreamDecoder {
+    let (first, rest) = match prompt.split_first() {
+        Some((&first, rest)) if tokenizer.bos() == Some(first) => (Some(first), rest),
+        _ => (None, prompt),
+    };
+    let mut decoder = StreamDecoder::new(first);
+    let mut text = String::new();
+    rest.iter().for_each(|&token| decoder.push(tokenizer, token, &mut text));
+    sink.text(&text);
+    decoder
+}
+
+fn report(generated: &Generated) {
+    let (tokens, rate) = (generated.tokens, generated.tokens_per_second());
+    eprintln!("{tokens} tokens, {rate:.1} tokens/s");
+}
+
+struct Stdout {
+    error: Option<std::io::Error>,
+}
+
+impl Sink for Stdout {
+    fn text(&mut self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        if self.error.is_none() {
+            self.error = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
+        }
+    }
+
+    fn go_on(&mut self) -> bool {
+        self.error.is_none()
+    }
+}

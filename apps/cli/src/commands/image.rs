@@ -1,0 +1,68 @@
+//! `image`: a disk image with the boot program, the models and the licences.
+
+use crate::args::{Image, ModelFile};
+use crate::model::Loaded;
+use crate::progress::bar;
+use anyhow::{Context as _, Result, ensure};
+use llamaboot_chat::{bytes_text, is_model_name};
+use llamaboot_image::{Content, Entry, write_image};
+use std::path::{Path, PathBuf};
+
+const LICENSES: [(&str, &str); 2] = [
+    ("LICENSES/LICENSE-APACHE", include_str!("../../../../LICENSE-APACHE")),
+    ("LICENSES/LICENSE-MIT", include_str!("../../../../LICENSE-MIT")),
+];
+
+pub(crate) fn run(args: &Image) -> Result<()> {
+    let efi = find_efi(args.efi.as_deref())?;
+    let mut entries = vec![Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi))];
+    for file in &args.models.0 {
+        add_model(&mut entries, file)?;
+    }
+    entries.extend(LICENSES.map(|(path, text)| Entry::new(path, Content::Bytes(text.into()))));
+    let progress = bar(0, None);
+    let summary = write_image(&args.output, &entries, "LLAMABOOT", &mut |done, total| {
+        progress.set_length(total);
+        progress.set_position(done);
+    })?;
+    progress.finish_and_clear();
+    println!("{}: {}, with", args.output.display(), bytes_text(summary.layout.image_bytes));
+    for file in summary.files {
+        println!("  {}  {}", file.path, bytes_text(file.bytes));
+    }
+    Ok(())
+}
+
+/// Checks that a model can be run before it goes on a stick, tokenizer included.
+fn add_model(entries: &mut Vec<Entry>, file: &ModelFile) -> Result<()> {
+    let loaded = Loaded::open(file)?;
+    loaded.tokenizer()?;
+    let name = loaded.name();
+    ensure!(
+        is_model_name(&name),
+        "{name}: on the stick a model is known by .gguf or .bin at its end"
+    );
+    entries.push(Entry::new(format!("models/{name}"), Content::File(loaded.path.clone())));
+    if let Some(tokenizer) = loaded.tokenizer_file().filter(|_| loaded.header.gguf.is_none()) {
+        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+        entries.push(Entry::new(format!("models/{stem}.tokenizer.bin"), Content::File(tokenizer)));
+    }
+    Ok(())
+}
+
+/// The boot program: the one given, or where `cargo xtask build` puts it.
+fn find_efi(given: Option<&Path>) -> Result<PathBuf> {
+    if let Some(path) = given {
+        return Ok(path.to_path_buf());
+    }
+    let built = "target/uefi/BOOTX64.EFI";
+    let beside =
+        std::env::current_exe().ok().and_then(|exe| Some(exe.ancestors().nth(3)?.join(built)));
+    [Some(PathBuf::from(built)), beside]
+        .into_iter()
+        .flatten()
+        .find(|path| path.exists())
+        .with_context(|| {
+            format!("{built} is not there: run `cargo xtask build`, or give --efi FILE")
+        })
+}

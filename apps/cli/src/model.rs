@@ -1,0 +1,140 @@
+//! From a path to a running engine, with errors that name the file.
+
+use crate::args::{IsaName, ModelFile, Run, SamplingArgs};
+use crate::mmap::map;
+use crate::threads;
+use anyhow::{Context as _, Result, anyhow, bail};
+use llamaboot_chat::{Clock, tokenizer_for, tokenizer_names};
+use llamaboot_checkpoint::{Checkpoint, Header, Regions};
+use llamaboot_engine::{Engine, MemoryPlan, Model, Sampling};
+use llamaboot_kernels::{Isa, Kernels};
+use llamaboot_tokenizer::Tokenizer;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// A model file, mapped and checked.
+pub(crate) struct Loaded {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: &'static [u8],
+    pub(crate) header: Header<'static>,
+    tokenizer: Option<PathBuf>,
+}
+
+impl Loaded {
+    /// Maps the file and reads its header.
+    pub(crate) fn open(file: &ModelFile) -> Result<Self> {
+        let bytes = map(&file.model)?;
+        let header = Header::parse(&Regions::whole(bytes))
+            .with_context(|| file.model.display().to_string())?;
+        Ok(Self { path: file.model.clone(), bytes, header, tokenizer: file.tokenizer.clone() })
+    }
+
+    /// The file's name, for people.
+    pub(crate) fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Format and dtype, for people: `GGUF v3 Q4_1`.
+    pub(crate) fn format(&self) -> String {
+        format!("{} {}", self.header.format, self.header.dtype_name())
+    }
+
+    /// The tokenizer file of a llama2.c model: the one given, else one beside it.
+    pub(crate) fn tokenizer_file(&self) -> Option<PathBuf> {
+        if self.header.gguf.is_some() || self.tokenizer.is_some() {
+            return self.tokenizer.clone();
+        }
+        let names = tokenizer_names(&self.name()).into_iter();
+        names.map(|name| self.path.with_file_name(name)).find(|path| path.exists())
+    }
+
+    /// The model's tokenizer.
+    pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
+        let file = self.tokenizer_file();
+        let bytes = file.as_deref().filter(|_| self.header.gguf.is_none()).map(map).transpose()?;
+        let named = file.unwrap_or_else(|| self.path.clone());
+        tokenizer_for(&self.header, bytes)
+            .map_err(|message| anyhow!("{}: {message}", named.display()))
+    }
+
+    /// What running it takes; `context` 0 stands for the model's own.
+    pub(crate) fn plan(&self, context: usize, batch: usize, threads: usize) -> MemoryPlan {
+        let context = if context == 0 { usize::MAX } else { context };
+        MemoryPlan::new(&self.header, self.bytes.len() as u64, context, batch, threads)
+    }
+
+    /// An engine with room for `context` positions (0: the model's own) that lives as long as the
+    /// process.
+    pub(crate) fn engine(&self, run: &Run, context: usize) -> Result<Engine<'static>> {
+        let name = || self.path.display().to_string();
+        let kernels = kernels(run.isa)?;
+        let threads = threads::start(run.threads);
+        let checkpoint =
+            Checkpoint::attach(&self.header, &Regions::whole(self.bytes)).with_context(name)?;
+        let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));
+        let plan = self.plan(context, run.batch.into(), threads.threads());
+        Engine::new(model, &plan, kernels, threads).with_context(name)
+    }
+}
+
+/// The kernels of that name, or the best there are.
+pub(crate) fn kernels(isa: Option<IsaName>) -> Result<Kernels> {
+    let isa = match isa {
+        None => return Ok(Kernels::best()),
+        Some(IsaName::Scalar) => Isa::Scalar,
+        Some(IsaName::Avx2) => Isa::Avx2,
+        Some(IsaName::Avx512) => {
+            bail!("--isa avx512: there are no AVX-512 kernels yet; avx2 runs on this CPU too")
+        }
+        Some(IsaName::Neon) => {
+            bail!("--isa neon: there are no NEON kernels yet; scalar runs everywhere")
+        }
+    };
+    Ok(Kernels::new(isa)?)
+}
+
+/// Sampling as asked for; what was not said is `default`'s.
+pub(crate) fn sampling(args: &SamplingArgs, default: Sampling) -> Sampling {
+    Sampling {
+        temperature: args.temperature.unwrap_or(default.temperature),
+        top_p: args.top_p.unwrap_or(default.top_p),
+        top_k: args.top_k,
+        min_p: args.min_p,
+        repeat_penalty: args.repeat_penalty,
+    }
+}
+
+/// A seed from the clock, where none is given.
+pub(crate) fn seed(args: &SamplingArgs) -> u64 {
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64);
+    args.seed.unwrap_or(clock)
+}
+
+/// Reads a UTF-8 text file.
+pub(crate) fn read_text(path: &Path) -> Result<String> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        anyhow!(
+            "{}: byte {at}: expected UTF-8 text, found {:#04x}",
+            path.display(),
+            e.as_bytes()[at]
+        )
+    })
+}
+
+/// Time since the process started.
+#[derive(Clone, Copy)]
+pub(crate) struct HostClock(Instant);
+
+impl HostClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for HostClock {
+    fn micros(&self) -> u64 {
+        self.0.elapsed().as_micros() as u64
+    }
+}
