@@ -25,7 +25,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use llamaboot_math::exp;
 
 /// Sets `outputs[i]` to e^`inputs[i]`; the slices have equal lengths.
-type ExpSlice = fn(&[f32], &mut [f32]);
+pub(crate) type ExpSlice = fn(&[f32], &mut [f32]);
 
 /// Inputs handed to an implementation at a time: large enough to time, small enough for cache.
 const BLOCK_LEN: u32 = 1 << 14;

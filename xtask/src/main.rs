@@ -1,1 +1,97 @@
-fn main() {}
+//! `cargo xtask`: every development task. The two that a newcomer needs are `demo` and `test`.
+
+#![forbid(unsafe_code)]
+
+mod demo;
+mod exhaustive;
+mod tidy;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use llamaboot_kernels::Kernels;
+use std::process::{Command, ExitCode};
+use std::sync::LazyLock;
+use xtask::{build, root, run, setup};
+
+/// Development tasks of llamaboot.
+#[derive(Parser)]
+#[command(name = "cargo xtask", arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what is missing (QEMU, firmware, a compiler for it, the chat model), saying what
+    Setup,
+    /// Build the boot program, target/uefi/BOOTX64.EFI, and the host command
+    Build,
+    /// Boot into a chat in QEMU, in this terminal
+    Demo(demo::Options),
+    /// Run every test: unit, golden, property, and real boots in QEMU
+    Test {
+        /// Passed on to `cargo test`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Boot an image of your own in QEMU, in this terminal
+    Qemu(demo::Qemu),
+    /// Check formatting, lints, file lengths, stray notes
+    Tidy,
+    /// Prove that exp is correctly rounded: all 2^32 inputs, a minute or two
+    Exhaustive,
+}
+
+fn main() -> ExitCode {
+    match start(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(task: Task) -> Result<()> {
+    match task {
+        Task::Setup => setup::setup(),
+        Task::Build => {
+            println!("{}", build::build()?.display());
+            run(Command::new("cargo").current_dir(root()).args([
+                "build",
+                "--release",
+                "--package",
+                "llamaboot",
+            ]))
+        }
+        Task::Demo(options) => demo::demo(&options),
+        Task::Test { args } => test(&args),
+        Task::Qemu(options) => demo::qemu(&options),
+        Task::Tidy => tidy::tidy(),
+        Task::Exhaustive => {
+            exhaustive::run(&[(&format!("{} kernel", Kernels::best().isa()), exp_kernel)])
+        }
+    }
+}
+
+/// The exp of the best kernels, as the engine calls it.
+fn exp_kernel(inputs: &[f32], outputs: &mut [f32]) {
+    // CPUID traps to the hypervisor on a virtual machine, so the CPU is asked once.
+    static KERNELS: LazyLock<Kernels> = LazyLock::new(Kernels::best);
+    outputs.copy_from_slice(inputs);
+    KERNELS.exp(outputs);
+}
+
+/// `apps/boot` links only for firmware; everything else is tested on the host, and the boot
+/// program in QEMU by `tests/qemu`.
+fn test(args: &[String]) -> Result<()> {
+    setup::setup()?;
+    build::build()?;
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args(["test", "--workspace", "--exclude", "llamaboot-boot"])
+        .args(args);
+    run(&mut cargo)
+}

@@ -180,6 +180,12 @@ impl Kernels {
         }
     }
 
+    /// `x[i] = exp(x[i])`, each correctly rounded.
+    pub fn exp(self, x: &mut [f32]) {
+        // SAFETY: the CPU has the table's features. Nothing is lost by taking away 0.
+        unsafe { (self.table.exp_minus)(x, 0.0) }
+    }
+
     /// Turns scores into probabilities: `exp(x[i] - max) / Σ exp(x[j] - max)`.
     pub fn softmax(self, x: &mut [f32]) {
         let max = crate::max(x);

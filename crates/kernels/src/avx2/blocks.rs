@@ -209,7 +209,13 @@ fn unpack_simple<const SIZE: usize, const HEAD: usize>(
 ) {
     let rows = rows.map(|row| tensor.row(row));
     assert!(rows.iter().all(|row| row.len() == blocks * SIZE));
+    let next_group = rows[0].as_ptr().wrapping_add(GROUP * blocks * SIZE);
     for b in 0..blocks {
+        // Eight short streams are beyond the hardware's prefetcher, but together they are one
+        // stretch of memory, and the next group's lies right behind it.
+        for line in (0..GROUP * SIZE).step_by(64) {
+            _mm_prefetch::<_MM_HINT_T0>(next_group.wrapping_add(b * GROUP * SIZE + line).cast());
+        }
         let mut q = [_mm256_setzero_si256(); GROUP];
         let mut halves = [[0_u16; GROUP]; 2];
         for (r, row) in rows.iter().enumerate() {

@@ -33,9 +33,14 @@ fn first_lanes(n: usize) -> __m256i {
     _mm256_cmpgt_epi32(_mm256_set1_epi32(n as i32), lanes)
 }
 
-/// Up to 8 values, zeros behind them.
+/// Up to 8 values, zeros behind them. Whole vectors take the plain path: masked accesses, stores
+/// above all, are slow on AMD.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn load_first(x: &[f32]) -> __m256 {
+    if let Some(whole) = x.first_chunk::<8>() {
+        // SAFETY: eight values lie there.
+        return unsafe { _mm256_loadu_ps(whole.as_ptr()) };
+    }
     // SAFETY: a masked load touches the selected lanes only, and those are `x`'s elements.
     unsafe { _mm256_maskload_ps(x.as_ptr(), first_lanes(x.len())) }
 }
@@ -43,6 +48,10 @@ fn load_first(x: &[f32]) -> __m256 {
 /// The first `out.len()` (up to 8) lanes.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn store_first(out: &mut [f32], x: __m256) {
+    if let Some(whole) = out.first_chunk_mut::<8>() {
+        // SAFETY: eight values lie there.
+        return unsafe { _mm256_storeu_ps(whole.as_mut_ptr(), x) };
+    }
     // SAFETY: a masked store touches the selected lanes only, and those are `out`'s elements.
     unsafe { _mm256_maskstore_ps(out.as_mut_ptr(), first_lanes(out.len()), x) }
 }
@@ -59,13 +68,15 @@ fn exp_4(x: __m256d) -> __m128 {
     let r = _mm256_sub_pd(r, _mm256_mul_pd(k, set(constants::LN2_OVER_STEPS_LO)));
     // Four loads, not a gather: gathers are slow on AMD, slow on Intel since the microcode against
     // "Downfall", and QEMU 7.2 executes one whose index is ymm4 wrongly.
-    let [a, b] = [_mm256_castsi256_si128(n), _mm256_extracti128_si256::<1>(n)];
-    let [a, b] = [
-        (_mm_cvtsi128_si64(a), _mm_extract_epi64::<1>(a)),
-        (_mm_cvtsi128_si64(b), _mm_extract_epi64::<1>(b)),
-    ];
-    let entry = |n: i64| constants::TABLE[n as usize % constants::STEPS].cast_signed();
-    let entry = _mm256_setr_epi64x(entry(a.0), entry(a.1), entry(b.0), entry(b.1));
+    static TABLE: [u64; constants::STEPS] = constants::TABLE;
+    let [low, high] = [_mm256_castsi256_si128(n), _mm256_extracti128_si256::<1>(n)];
+    let entry = |n: i64| TABLE[n as usize % constants::STEPS].cast_signed();
+    let entry = _mm256_setr_epi64x(
+        entry(_mm_cvtsi128_si64(low)),
+        entry(_mm_extract_epi64::<1>(low)),
+        entry(_mm_cvtsi128_si64(high)),
+        entry(_mm_extract_epi64::<1>(high)),
+    );
     let exponent = _mm256_slli_epi64::<{ constants::TABLE_SHIFT as i32 }>(n);
     let s = _mm256_castsi256_pd(_mm256_add_epi64(entry, exponent));
     let r2 = _mm256_mul_pd(r, r);

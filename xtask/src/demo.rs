@@ -1,0 +1,89 @@
+//! `cargo xtask demo` and `cargo xtask qemu`: a booted chat in this terminal. The serial line is
+//! the terminal, so QEMU needs no window.
+
+use anyhow::{Context as _, Result, ensure};
+use clap::Args;
+use llamaboot_image::{Content, Entry, write_image};
+use std::path::PathBuf;
+use std::process::Command;
+use xtask::qemu::{Bus, Machine};
+use xtask::{build, root, setup};
+
+/// How to run it.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Also open a window with the machine's screen
+    #[arg(long)]
+    window: bool,
+    /// Do not use KVM, even where it works
+    #[arg(long)]
+    no_kvm: bool,
+}
+
+/// An image to boot.
+#[derive(Args)]
+pub(crate) struct Qemu {
+    /// A disk image, such as `llamaboot image` writes
+    image: PathBuf,
+    /// Attach it as a SATA disk and not as a USB stick
+    #[arg(long)]
+    ahci: bool,
+    /// Memory, in MiB
+    #[arg(long, default_value_t = 2048)]
+    memory: u32,
+    /// QEMU's name of a CPU, where KVM is not used
+    #[arg(long, default_value = "max")]
+    cpu: String,
+    #[command(flatten)]
+    options: Options,
+}
+
+/// Sets everything up, writes an image with the chat model, boots it.
+pub(crate) fn demo(options: &Options) -> Result<()> {
+    setup::setup()?;
+    let efi = build::build()?;
+    let model = setup::fetch_model()?;
+    let image = root().join("target/demo.img");
+    let mut entries = vec![
+        Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi)),
+        Entry::new(format!("models/{}", setup::MODEL), Content::File(model)),
+    ];
+    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
+        entries.push(Entry::new(format!("LICENSES/{name}"), Content::File(root().join(name))));
+    }
+    let bar = indicatif::ProgressBar::new(0);
+    write_image(&image, &entries, "LLAMABOOT", &mut |done, total| {
+        bar.set_length(total);
+        bar.set_position(done);
+    })?;
+    bar.finish_and_clear();
+    eprintln!("demo: the image is {}", image.display());
+    boot(&Machine::new(image), options)
+}
+
+/// Boots an image of the user's.
+pub(crate) fn qemu(options: &Qemu) -> Result<()> {
+    ensure!(options.image.exists(), "{}: no such file", options.image.display());
+    let bus = if options.ahci { Bus::Ahci } else { Bus::Usb };
+    let cpu: &'static str = options.cpu.clone().leak();
+    let machine = Machine { bus, cpu, memory_mib: options.memory, ..Machine::new(&options.image) };
+    boot(&machine, &options.options)
+}
+
+fn boot(machine: &Machine, options: &Options) -> Result<()> {
+    let kvm = !options.no_kvm && machine.runs_on_kvm();
+    let speed =
+        if kvm { "on this CPU, with KVM" } else { "emulated, some tokens a minute: be patient" };
+    eprintln!("demo: booting ({speed}); /poweroff ends it, and so does Ctrl-A, then X");
+    let mut command = machine.command(kvm)?;
+    // Keys go to the machine one by one; Ctrl-C too, since it stops an answer there.
+    let at = command.get_args().position(|arg| arg == "stdio").context("no serial line")?;
+    let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    let mut qemu = Command::new(command.get_program());
+    qemu.args(&args[..at]).arg("mon:stdio").args(&args[at + 1..]);
+    command = qemu;
+    if !options.window {
+        command.args(["-display", "none"]);
+    }
+    xtask::run(&mut command)
+}

