@@ -2,7 +2,8 @@
 //! for (memory, files, keys, a screen, a clock); the conversation itself is `llamaboot-chat`.
 //!
 //! ```text
-//! watchdog off → AVX on → console → find models → menu → load → session → leave | power off | reboot
+//! watchdog off → AVX on → console → find models → menu → load → session
+//!                                                    → leave | power off | reboot
 //! ```
 
 #![no_main]
@@ -32,8 +33,9 @@ use console::BootConsole;
 use models::Found;
 
 /// What to do without a model: the line a user needs most.
-const NO_MODEL: &str = "No model found. Put a GGUF, or a llama2.c .bin with its tokenizer.bin, into \
-                        the folder models/ of this stick (FAT32) and start again.\n";
+const NO_MODEL: &str = "\
+No model found. Put a GGUF, or a llama2.c .bin with its tokenizer.bin, into the folder models/ of
+this stick (FAT32) and start again.\n";
 
 #[entry]
 fn main() -> Status {

@@ -50,7 +50,8 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=256))]
     pub(crate) threads: Option<u16>,
     /// Tokens of a prompt computed together
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = value_parser!(u16).range(1..=4096))]
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) batch: u16,
     /// Kernels to run on [default: the best this CPU has]; the results are the same
     #[arg(long, value_name = "ISA")]
@@ -176,10 +177,12 @@ pub(crate) struct Bench {
     #[command(flatten)]
     pub(crate) file: ModelFile,
     /// Tokens computed in batches
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) prompt_tokens: u32,
     /// Tokens computed one by one
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) new_tokens: u32,
     /// One JSON object
     #[arg(long)]

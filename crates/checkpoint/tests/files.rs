@@ -1,5 +1,7 @@
 //! Real files read right, broken files refused in one line, mutated files never a panic.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use llamaboot_checkpoint::{
     Block32, Checkpoint, DType, Error, Format, Header, Regions, RopeScaling,
 };

@@ -1,6 +1,8 @@
 //! Every kernel gives the scalar kernel's bits, whatever the shape, the batch and the threads;
 //! and the scalar kernel is right, measured against plain f64 arithmetic.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use llamaboot_checkpoint::{Block32, DType, Tensor};
 use llamaboot_kernels::{Activations, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace};
 use proptest::prelude::*;

@@ -1,6 +1,8 @@
 //! Logits and greedy tokens against the references: llama2.c's output, float64 numpy, and the
 //! recorded values for SmolLM2; and the same bits on every path.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use llamaboot_engine::Digest;
 use llamaboot_golden::{greedy, logits_of, with_engine};
 use llamaboot_kernels::{Isa, Kernels, SingleThread};

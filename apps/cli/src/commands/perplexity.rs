@@ -37,11 +37,10 @@ pub(crate) fn run(args: &Perplexity) -> Result<()> {
     let per_token = total.nats / total.tokens as f64;
     let per_char = total.nats / total.chars.max(1) as f64;
     if args.json {
-        let (tokens, nats_per_token, nats_per_char) = (total.tokens, per_token, per_char);
-        println!(
-            "{}",
-            json!({"tokens": tokens, "nats_per_token": nats_per_token, "nats_per_char": nats_per_char})
-        );
+        let tokens = total.tokens;
+        let report =
+            json!({"tokens": tokens, "nats_per_token": per_token, "nats_per_char": per_char});
+        println!("{report}");
         return Ok(());
     }
     println!("{} tokens in windows of {window}", total.tokens);
