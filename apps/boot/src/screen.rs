@@ -2,6 +2,7 @@
 //! it knows UCS-2 only, and its last column may or may not wrap by itself, so it is never used.
 
 use alloc::vec::Vec;
+use uefi::proto::console::text::Output;
 use uefi::{CStr16, system};
 
 /// Shown for characters that firmware's text has no code for.
@@ -18,10 +19,22 @@ pub(crate) struct Screen {
     out: Vec<u16>,
 }
 
+/// Sets the largest text mode that can still be read: firmware's letters are small, and on a
+/// high-resolution screen its widest mode is for magnifying glasses.
+fn choose_mode(out: &mut Output) {
+    const MAX_COLUMNS: usize = 160;
+    let fits = out.modes().filter(|mode| mode.columns() <= MAX_COLUMNS);
+    if let Some(mode) = fits.max_by_key(|mode| mode.columns() * mode.rows()) {
+        // Where it cannot be set, the mode in force serves.
+        let _ = out.set_mode(mode);
+    }
+}
+
 impl Screen {
     /// Clears the screen.
     pub(crate) fn open() -> Self {
         let columns = system::with_stdout(|out| {
+            choose_mode(out);
             let _ = out.clear();
             let _ = out.enable_cursor(true);
             out.current_mode().ok().flatten().map_or(80, |mode| mode.columns())

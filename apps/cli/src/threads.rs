@@ -51,4 +51,8 @@ impl Park for Sleep {
         drop(self.lock());
         self.woken.notify_all();
     }
+
+    fn give_way(&self) {
+        std::thread::yield_now();
+    }
 }

@@ -141,6 +141,7 @@ fn read_config(reader: &mut Reader<'_>) -> Result<(Config, bool), Error> {
     }
     let [dim, hidden_dim, n_layers, n_heads, n_kv_heads, vocab_size, seq_len] =
         values.map(|v| v as usize);
+    in_range("dim", dim as u64, caps::DIM, at("dim"))?;
     if !dim.is_multiple_of(n_heads) {
         return Err(Error::value(
             "n_heads",

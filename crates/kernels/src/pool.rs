@@ -18,9 +18,15 @@ pub trait Park: Sync {
 
     /// Wakes all sleepers; called after `generation` has changed.
     fn wake(&self);
+
+    /// Lets other threads run, where more threads than cores may hold up the job.
+    fn give_way(&self);
 }
 
 type Job<'a> = &'a (dyn Fn(usize) + Sync);
+
+/// Spins before a waiting thread gives way to others, which may be the ones it waits for.
+const SPINS_BEFORE_WAY: u32 = 1_000;
 
 /// Spins before a worker sleeps: some tens of microseconds, longer than the gaps inside a token.
 const SPINS: u32 = 20_000;
@@ -81,16 +87,24 @@ impl<P: Park> Pool<P> {
         self.park.wake();
     }
 
+    fn pause(&self, spins: u32) {
+        if spins.is_multiple_of(SPINS_BEFORE_WAY) {
+            self.park.give_way();
+        } else {
+            spin_loop();
+        }
+    }
+
     fn next_generation(&self, seen: u32) -> u32 {
-        let mut spins = 0;
+        let mut spins = 0_u32;
         loop {
             let generation = self.generation.load(Ordering::SeqCst);
             if generation != seen {
                 return generation;
             }
+            spins += 1;
             if spins < SPINS {
-                spins += 1;
-                spin_loop();
+                self.pause(spins);
             } else {
                 self.sleepers.fetch_add(1, Ordering::SeqCst);
                 self.park.sleep(&self.generation, seen);
@@ -122,8 +136,10 @@ impl<P: Park> Parallel for Pool<P> {
             self.park.wake();
         }
         job(0);
+        let mut spins = 0_u32;
         while self.running.load(Ordering::Acquire) > 0 {
-            spin_loop();
+            spins = spins.wrapping_add(1);
+            self.pause(spins);
         }
         self.busy.store(false, Ordering::Release);
     }

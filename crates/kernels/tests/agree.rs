@@ -121,6 +121,10 @@ impl Park for Spin {
     }
 
     fn wake(&self) {}
+
+    fn give_way(&self) {
+        std::thread::yield_now();
+    }
 }
 
 proptest! {
