@@ -90,7 +90,7 @@ impl Generator<'_, '_> {
         sink: &mut dyn Sink,
     ) -> Result<Generated, EngineError> {
         let start = self.clock.micros();
-        let prompt_tokens = self.engine.prefill(prompt, |_| sink.go_on())?;
+        let prompt_tokens = self.prefill(prompt, sink)?;
         prompt[..prompt_tokens].iter().for_each(|&token| self.sampler.accept(token));
         let prompt_micros = self.clock.micros() - start;
         let mut out = Generated {
@@ -111,6 +111,24 @@ impl Generator<'_, '_> {
         }
         out.micros = self.clock.micros() - start - prompt_micros;
         Ok(out)
+    }
+
+    /// Batches start small and grow while they are quick, so that Esc is heard on a slow machine
+    /// as well; the result does not depend on their sizes.
+    fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<usize, EngineError> {
+        const QUICK_US: u64 = 200_000;
+        let clock = self.clock;
+        let (mut limit, mut asked) = (4_usize, clock.micros());
+        self.engine.prefill(prompt, |done| {
+            let now = clock.micros();
+            if done > 0 && now - asked < QUICK_US {
+                limit = limit.saturating_mul(2);
+            } else if now - asked > 4 * QUICK_US {
+                limit = (limit / 2).max(1);
+            }
+            asked = now;
+            sink.go_on().then_some(limit)
+        })
     }
 
     fn decode(

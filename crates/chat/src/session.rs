@@ -163,7 +163,7 @@ impl<'a> Session<'a> {
         let report = logit_report(&mut self.engine, &tokens).map_err(|e| e.to_string());
         self.engine.truncate(0);
         if !held.is_empty() {
-            self.engine.prefill(&held, |_| true).map_err(|e| e.to_string())?;
+            self.engine.prefill(&held, |_| Some(usize::MAX)).map_err(|e| e.to_string())?;
         }
         report
     }

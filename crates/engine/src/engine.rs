@@ -8,6 +8,8 @@ use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace};
 /// Which tokens of a call get logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Logits {
+    /// None: more tokens of a prompt follow.
+    None,
     /// Only the last: what generating needs.
     Last,
     /// All of them.

@@ -19,7 +19,8 @@ use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace, add, for_each
 
 impl Engine<'_> {
     /// Computes `tokens` behind what is held and returns logits: `(vocab_size)` for
-    /// [`Logits::Last`], `(tokens, vocab_size)` for [`Logits::All`]. At most `batch` tokens.
+    /// [`Logits::Last`], `(tokens, vocab_size)` for [`Logits::All`], those of an earlier call for
+    /// [`Logits::None`]. At most `batch` tokens.
     ///
     /// # Errors
     /// No tokens, a token past the vocabulary, or more tokens than the context has room for;
@@ -42,26 +43,25 @@ impl Engine<'_> {
     }
 
     /// Computes any number of tokens, a batch at a time, and leaves the last one's logits in
-    /// [`Engine::last_logits`]. `go_on` is asked before each batch with the count done so far;
-    /// `false` stops early. Returns how many were computed.
+    /// [`Engine::last_logits`]. `next` is asked before each batch, with the count done so far, how
+    /// many tokens the batch may have; `None` stops early. Returns how many were computed.
     ///
     /// # Errors
     /// As [`Engine::forward`], checked for all tokens before the first is computed.
     pub fn prefill(
         &mut self,
         tokens: &[u32],
-        mut go_on: impl FnMut(usize) -> bool,
+        mut next: impl FnMut(usize) -> Option<usize>,
     ) -> Result<usize, EngineError> {
         self.check(tokens)?;
-        let mut done = 0;
-        for batch in tokens.chunks(self.batch) {
-            if !go_on(done) {
-                break;
-            }
-            self.forward(batch, Logits::Last)?;
-            done += batch.len();
+        let mut rest = tokens;
+        while !rest.is_empty() {
+            let Some(limit) = next(tokens.len() - rest.len()) else { break };
+            let (batch, later) = rest.split_at(limit.clamp(1, self.batch).min(rest.len()));
+            self.forward(batch, if later.is_empty() { Logits::Last } else { Logits::None })?;
+            rest = later;
         }
-        Ok(done)
+        Ok(tokens.len() - rest.len())
     }
 
     fn check(&self, tokens: &[u32]) -> Result<(), EngineError> {
@@ -154,7 +154,11 @@ impl Engine<'_> {
     fn classify(&mut self, n: usize, want: Logits) {
         let config = &self.model.config;
         let dim = config.dim;
-        let from = if want == Logits::All { 0 } else { n - 1 };
+        let from = match want {
+            Logits::None => return,
+            Logits::Last => n - 1,
+            Logits::All => 0,
+        };
         self.logits.resize((n - from) * config.vocab_size, 0.0);
         let s = &mut self.scratch;
         let mut product =

@@ -45,7 +45,7 @@ pub fn logits_of(engine: &mut Engine<'_>, tokens: &[u32]) -> Vec<Vec<f32>> {
 /// # Panics
 /// Where the engine refuses a token.
 pub fn greedy(engine: &mut Engine<'_>, prompt: &[u32], n: usize) -> Vec<(u32, f32)> {
-    engine.prefill(prompt, |_| true).unwrap_or_else(|e| panic!("{e}"));
+    engine.prefill(prompt, |_| Some(usize::MAX)).unwrap_or_else(|e| panic!("{e}"));
     let mut out = Vec::new();
     while out.len() < n {
         let logits = engine.last_logits();

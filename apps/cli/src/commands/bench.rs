@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
 
     let progress = bar((prompt + new) as u64, Some("tokens"));
     let start = Instant::now();
-    engine.prefill(&tokens[..prompt], |_| true).with_context(name)?;
+    engine.prefill(&tokens[..prompt], |_| Some(usize::MAX)).with_context(name)?;
     let prefill_s = start.elapsed().as_secs_f64();
     progress.inc(prompt as u64);
     let start = Instant::now();
