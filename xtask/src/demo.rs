@@ -3,7 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
-use llamaboot_image::{Content, Entry, write_image};
+use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use std::path::PathBuf;
 use std::process::Command;
 use xtask::qemu::{Bus, Machine};
@@ -44,13 +44,8 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
     let efi = build::build()?;
     let model = setup::fetch_model()?;
     let image = root().join("target/demo.img");
-    let mut entries = vec![
-        Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi)),
-        Entry::new(format!("models/{}", setup::MODEL), Content::File(model)),
-    ];
-    for name in ["LICENSE-MIT", "LICENSE-APACHE"] {
-        entries.push(Entry::new(format!("LICENSES/{name}"), Content::File(root().join(name))));
-    }
+    let mut entries = boot_entries(efi);
+    entries.push(Entry::new(format!("models/{}", setup::MODEL), Content::File(model)));
     let bar = indicatif::ProgressBar::new(0);
     write_image(&image, &entries, "LLAMABOOT", &mut |done, total| {
         bar.set_length(total);

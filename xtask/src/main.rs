@@ -88,10 +88,18 @@ fn exp_kernel(inputs: &[f32], outputs: &mut [f32]) {
 fn test(args: &[String]) -> Result<()> {
     setup::setup()?;
     build::build()?;
+    let skipped = root().join("target/skipped.txt");
+    let _ = std::fs::remove_file(&skipped);
     let mut cargo = Command::new("cargo");
     cargo
         .current_dir(root())
         .args(["test", "--workspace", "--exclude", "llamaboot-boot"])
         .args(args);
-    run(&mut cargo)
+    cargo.env("LLAMABOOT_SKIPPED", &skipped);
+    run(&mut cargo)?;
+    let list = std::fs::read_to_string(&skipped).unwrap_or_default();
+    if !list.is_empty() {
+        println!("skipped {} times:\n{list}", list.lines().count());
+    }
+    Ok(())
 }

@@ -78,13 +78,16 @@ impl Avx {
                 "jb 2b",
                 "vmovdqu [{after}], ymm0",
                 "vmovdqu [{after} + 32], ymm15",
+                "vzeroupper",
                 pattern = in(reg) pattern.as_ptr(),
                 after = in(reg) after.as_mut_ptr(),
                 deadline = in(reg) clock.deadline(SPAN_US),
                 out("rax") _,
                 out("rdx") _,
-                out("xmm0") _,
-                out("xmm15") _,
+                out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
             );
         }
         after == [pattern; 2]

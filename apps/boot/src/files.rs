@@ -1,8 +1,8 @@
 //! Files on every FAT volume that firmware shows, opened read-only and read in small pieces.
 
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use alloc::{format, vec};
 use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol};
 use uefi::proto::media::file::{
     Directory, File as _, FileAttribute, FileInfo, FileMode, RegularFile,
@@ -66,38 +66,35 @@ impl OpenFile {
         Ok(Self { file, len })
     }
 
-    /// Fills `buffer` from the current position; `read` is told how many bytes are in so far and
-    /// may stop by returning false.
+    /// Fills `buffer` from the current position, which is `start`. `read` is told how many bytes
+    /// of the file are in so far and may stop by returning false.
     pub(crate) fn fill(
         &mut self,
         buffer: &mut [u8],
+        start: u64,
         mut read: impl FnMut(u64) -> bool,
     ) -> Result<(), String> {
         let mut done = 0;
         while done < buffer.len() {
-            let end = buffer.len().min(done + READ_LEN);
+            let (at, end) = (start + done as u64, buffer.len().min(done + READ_LEN));
             let n = self.file.read(&mut buffer[done..end]).map_err(|e| {
-                format!("byte {done}: reading failed ({}); is the stick still in?", e.status())
+                format!("byte {at}: reading failed ({}); is the stick still in?", e.status())
             })?;
             if n == 0 {
-                let expected = buffer.len();
-                return Err(format!("byte {done}: the file ends here, {expected} bytes expected"));
+                let expected = start + buffer.len() as u64;
+                return Err(format!("byte {at}: the file ends here, {expected} bytes expected"));
             }
             done += n;
-            if !read(done as u64) {
+            if !read(start + done as u64) {
                 return Err(String::from("loading was stopped"));
             }
         }
         Ok(())
     }
 
-    /// The first `len` bytes, whatever was read before.
-    pub(crate) fn head(&mut self, len: usize) -> Result<Vec<u8>, String> {
-        self.file.set_position(0).map_err(|e| format!("cannot be read ({})", e.status()))?;
-        let mut bytes = vec![0; len];
-        self.fill(&mut bytes, |_| true)?;
-        self.file.set_position(0).map_err(|e| format!("cannot be read ({})", e.status()))?;
-        Ok(bytes)
+    /// Back to the first byte.
+    pub(crate) fn rewind(&mut self) -> Result<(), String> {
+        self.file.set_position(0).map_err(|e| format!("cannot be read ({})", e.status()))
     }
 }
 

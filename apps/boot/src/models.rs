@@ -8,8 +8,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use llamaboot_chat::{
-    Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, Template, bytes_text,
-    is_model_name, tokenizer_for, tokenizer_names,
+    Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, bytes_text,
+    is_model_name, template_for, tokenizer_for, tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
 use llamaboot_engine::{Engine, MemoryPlan, Model};
@@ -64,7 +64,8 @@ impl Found {
     fn describe(&self, available: u64) -> Result<String, String> {
         let mut file = OpenFile::open(&self.place(&self.name))?;
         let head = read_header(&mut file)?;
-        let header = Header::parse(&Regions::prefix(&head, self.len)).map_err(|e| e.to_string())?;
+        let regions = Regions::prefix(head.bytes(), self.len);
+        let header = Header::parse(&regions).map_err(|e| e.to_string())?;
         let format = format!("{} {}", header.format, header.dtype_name());
         let plan = fitted(&header, self.len, available)?;
         Ok(format!("{format}, needs {} of {}", bytes_text(plan.total()), bytes_text(available)))
@@ -89,26 +90,32 @@ impl Found {
                 file.len
             ));
         }
-        let len = file.len as usize;
-        file.head(len).map(Some).map_err(|message| format!("{name}: {message}"))
+        let mut bytes = vec![0; file.len as usize];
+        file.fill(&mut bytes, 0, |_| true).map_err(|message| format!("{name}: {message}"))?;
+        Ok(Some(bytes))
     }
 }
 
 /// The longest context that fits the memory there is.
 fn fitted(header: &Header<'_>, len: u64, available: u64) -> Result<MemoryPlan, String> {
     MemoryPlan::fitted(header, len, available, 1).ok_or_else(|| {
-        let least = MemoryPlan::new(header, len, 1, 1, 1).total();
+        let (context, batch) = (MemoryPlan::MIN_CONTEXT, MemoryPlan::BATCH);
+        let least = MemoryPlan::new(header, len, context, batch, 1).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
-        format!("needs more than {least} of memory, {available} are free: take a smaller model")
+        format!("needs {least} of memory, {available} are free: take a smaller model")
     })
 }
 
 /// As many first bytes as hold the whole header.
-fn read_header(file: &mut OpenFile) -> Result<Vec<u8>, String> {
+fn read_header(file: &mut OpenFile) -> Result<Pages, String> {
     let mut len = 64 << 10;
     loop {
-        let head = file.head(len.min(file.len) as usize)?;
-        match Header::parse(&Regions::prefix(&head, file.len)) {
+        let mut head = Pages::allocate(len.min(file.len) as usize)
+            .ok_or_else(|| format!("no {} left to read its header", bytes_text(len)))?;
+        file.rewind()?;
+        file.fill(head.bytes_mut(), 0, |_| true)?;
+        file.rewind()?;
+        match Header::parse(&Regions::prefix(head.bytes(), file.len)) {
             Err(Error::NeedMore { .. }) if len < MAX_HEADER => len *= 2,
             // Other faults are told by whoever parses this.
             _ => return Ok(head),
@@ -122,32 +129,46 @@ pub(crate) fn converse(
     found: &Found,
     clock: Tsc,
 ) -> Result<Exit, String> {
+    console.write(&format!("{}: {}\n", found.path, found.describe(memory::available())?));
     let mut file = OpenFile::open(&found.place(&found.name))?;
     let head = read_header(&mut file)?;
-    let header = Header::parse(&Regions::prefix(&head, found.len)).map_err(|e| e.to_string())?;
-    fitted(&header, found.len, memory::available())?;
-    let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
+    let header =
+        Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
+    let mut tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
     let pieces = load(console, found, &mut file, &header, clock)?;
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);
-    // The weights are in: what is left decides the context.
-    let plan = fitted(&header, 0, memory::available())?;
     let settings = Settings::default();
-    let engine =
-        Engine::new(&model, &plan, settings.kernels(), &SingleThread).map_err(|e| e.to_string())?;
-    let template = header.gguf.as_ref().map_or(Ok(None), |gguf| Template::of(gguf, &tokenizer));
-    let template = template.unwrap_or_else(|message| {
+    let (engine, plan) = start(&header, &model, &settings)?;
+    let (template, unknown) = template_for(&header, &mut tokenizer);
+    if let Some(message) = unknown {
         console.write(&format!("{message}\n"));
-        None
-    });
+    }
     let info = ModelInfo {
         name: found.name.clone(),
         format: format!("{} {}", header.format, header.dtype_name()),
         memory: found.len + plan.total(),
     };
-    let mut session = Session::new(engine, &tokenizer, template, settings, &clock, info);
-    Ok(session.run(console))
+    let session = Session::new(engine, &tokenizer, template, settings, &clock, info);
+    Ok(session.map_err(|e| e.to_string())?.run(console))
+}
+
+/// An engine with the longest context there is memory for. The weights are in already; free memory
+/// may lie in pieces, none of which holds half of a long cache, so a shorter one is tried then.
+fn start<'m>(
+    header: &Header<'_>,
+    model: &'m Model<'m>,
+    settings: &Settings,
+) -> Result<(Engine<'m>, MemoryPlan), String> {
+    let mut plan = fitted(header, 0, memory::available())?;
+    loop {
+        match Engine::new(model, &plan, settings.kernels(), &SingleThread) {
+            Ok(engine) => return Ok((engine, plan)),
+            Err(error) if plan.context <= MemoryPlan::MIN_CONTEXT => return Err(error.to_string()),
+            Err(_) => plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, 1),
+        }
+    }
 }
 
 /// Reads the file into pieces that no tensor crosses.
@@ -164,11 +185,10 @@ fn load(
         let (start, len) = (cut[0], cut[1] - cut[0]);
         let mut piece = Pages::allocate(len as usize)
             .ok_or_else(|| format!("firmware has no block of {} left", bytes_text(len)))?;
-        file.fill(piece.bytes_mut(), |done| {
-            progress.show(console, start + done);
+        file.fill(piece.bytes_mut(), start, |done| {
+            progress.show(console, done);
             !console.interrupted()
-        })
-        .map_err(|message| format!("{message} (piece at byte {start})"))?;
+        })?;
         pieces.push(piece);
     }
     Ok(pieces)

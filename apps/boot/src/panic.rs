@@ -1,7 +1,7 @@
 //! The last words: on a bug of ours the message goes to serial line and screen, and after a while
 //! firmware gets the machine back.
 
-use alloc::string::ToString;
+use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
@@ -12,15 +12,8 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
     if !PANICKED.swap(true, Ordering::AcqRel) {
-        let text = info.to_string();
-        // SAFETY: everything runs on the boot processor, and nothing but this goes on.
-        unsafe {
-            crate::serial::emergency_write("\r\nllamaboot: internal error: ");
-            crate::serial::emergency_write(&text);
-            crate::serial::emergency_write("\r\n");
-            screen_write("\r\nllamaboot: internal error, please report this:\r\n");
-            screen_write(&text);
-        }
+        // Without allocating: memory may be what has run out.
+        let _ = write!(LastWords, "\r\nllamaboot: internal error, please report this: {info}\r\n");
         boot::stall(Duration::from_secs(20));
         // SAFETY: nothing of this program runs after it; where firmware refuses, the loop remains.
         let _ =
@@ -28,6 +21,20 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     }
     loop {
         core::hint::spin_loop();
+    }
+}
+
+/// Serial line and screen, past everything that may be in use.
+struct LastWords;
+
+impl Write for LastWords {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        // SAFETY: everything runs on the boot processor, and nothing but the panic handler goes on.
+        unsafe {
+            crate::serial::emergency_write(text);
+            screen_write(text);
+        }
+        Ok(())
     }
 }
 

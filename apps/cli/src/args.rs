@@ -3,6 +3,7 @@
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use llamaboot_chat::Settings;
 use std::path::PathBuf;
 
 /// Run Llama models on this machine, and put them on a USB stick that boots into a chat.
@@ -47,7 +48,7 @@ pub(crate) struct ModelFile {
 #[derive(Args)]
 pub(crate) struct Run {
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=256))]
+    #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Tokens of a prompt computed together
     #[arg(long, value_name = "N", default_value_t = 32)]
@@ -70,29 +71,31 @@ pub(crate) enum IsaName {
 #[derive(Args)]
 pub(crate) struct SamplingArgs {
     /// 0 always takes the likeliest token
-    #[arg(short, long, value_name = "TEMP", value_parser = unit::<5>)]
+    #[arg(short, long, value_name = "TEMP", value_parser = |v: &str| setting("temperature", v))]
     pub(crate) temperature: Option<f32>,
     /// Keep the likeliest tokens that together reach this probability
-    #[arg(long, value_name = "P", value_parser = unit::<1>)]
+    #[arg(long, value_name = "P", value_parser = |v: &str| setting("top_p", v))]
     pub(crate) top_p: Option<f32>,
     /// Keep this many of the likeliest tokens; 0 keeps all
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub(crate) top_k: usize,
     /// Keep tokens at least this likely relative to the likeliest
-    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = unit::<1>)]
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    #[arg(value_parser = |v: &str| setting("min_p", v))]
     pub(crate) min_p: f32,
     /// Above 1 makes recent tokens less likely
-    #[arg(long, value_name = "X", default_value_t = 1.0, value_parser = unit::<2>)]
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    #[arg(value_parser = |v: &str| setting("repeat_penalty", v))]
     pub(crate) repeat_penalty: f32,
     /// For repeatable text [default: from the clock]
     #[arg(short, long, value_name = "S")]
     pub(crate) seed: Option<u64>,
 }
 
-/// A number from 0 to `MOST`.
-fn unit<const MOST: u8>(text: &str) -> Result<f32, String> {
-    let value = text.parse().ok().filter(|v| (0.0..=f32::from(MOST)).contains(v));
-    value.ok_or_else(|| format!("expected a number from 0 to {MOST}"))
+/// A number in the range that `/set` takes for it.
+fn setting(name: &str, value: &str) -> Result<f32, String> {
+    Settings::default().set(name, value)?;
+    value.parse().map_err(|_| String::from("expected a number"))
 }
 
 #[derive(Args)]

@@ -4,7 +4,7 @@ use crate::args::{IsaName, ModelFile, Run, SamplingArgs};
 use crate::mmap::map;
 use crate::threads;
 use anyhow::{Context as _, Result, anyhow, bail};
-use llamaboot_chat::{Clock, tokenizer_for, tokenizer_names};
+use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions};
 use llamaboot_engine::{Engine, MemoryPlan, Model, Sampling};
 use llamaboot_kernels::{Isa, Kernels};
@@ -26,6 +26,12 @@ impl Loaded {
         let bytes = map(&file.model)?;
         let header = Header::parse(&Regions::whole(bytes))
             .with_context(|| file.model.display().to_string())?;
+        if let (Some(_), Some(tokenizer)) = (&header.gguf, &file.tokenizer) {
+            eprintln!(
+                "llamaboot: --tokenizer {}: not used, a GGUF has its own",
+                tokenizer.display()
+            );
+        }
         Ok(Self { path: file.model.clone(), bytes, header, tokenizer: file.tokenizer.clone() })
     }
 
@@ -39,9 +45,13 @@ impl Loaded {
         format!("{} {}", self.header.format, self.header.dtype_name())
     }
 
-    /// The tokenizer file of a llama2.c model: the one given, else one beside it.
+    /// The tokenizer file of a llama2.c model: the one given, else one beside it. A GGUF has its
+    /// tokenizer inside.
     pub(crate) fn tokenizer_file(&self) -> Option<PathBuf> {
-        if self.header.gguf.is_some() || self.tokenizer.is_some() {
+        if self.header.gguf.is_some() {
+            return None;
+        }
+        if self.tokenizer.is_some() {
             return self.tokenizer.clone();
         }
         let names = tokenizer_names(&self.name()).into_iter();
@@ -51,20 +61,29 @@ impl Loaded {
     /// The model's tokenizer.
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let file = self.tokenizer_file();
-        let bytes = file.as_deref().filter(|_| self.header.gguf.is_none()).map(map).transpose()?;
+        let bytes = file.as_deref().map(map).transpose()?;
         let named = file.unwrap_or_else(|| self.path.clone());
         tokenizer_for(&self.header, bytes)
             .map_err(|message| anyhow!("{}: {message}", named.display()))
     }
 
-    /// What running it takes; `context` 0 stands for the model's own.
+    /// What running it with this context takes.
     pub(crate) fn plan(&self, context: usize, batch: usize, threads: usize) -> MemoryPlan {
-        let context = if context == 0 { usize::MAX } else { context };
         MemoryPlan::new(&self.header, self.bytes.len() as u64, context, batch, threads)
     }
 
-    /// An engine with room for `context` positions (0: the model's own) that lives as long as the
-    /// process.
+    /// The longest context of this model that fits the memory this machine has free.
+    pub(crate) fn longest_context(&self) -> Result<usize> {
+        let free = free_memory().unwrap_or(u64::MAX);
+        let plan =
+            MemoryPlan::fitted(&self.header, self.bytes.len() as u64, free, threads::cores());
+        let name = self.path.display();
+        plan.map(|plan| plan.context)
+            .with_context(|| format!("{name}: more than the {} that are free", bytes_text(free)))
+    }
+
+    /// An engine with room for `context` positions (the model's own at most) that lives as long as
+    /// the process.
     pub(crate) fn engine(&self, run: &Run, context: usize) -> Result<Engine<'static>> {
         let name = || self.path.display().to_string();
         let kernels = kernels(run.isa)?;
@@ -84,7 +103,7 @@ pub(crate) fn kernels(isa: Option<IsaName>) -> Result<Kernels> {
         Some(IsaName::Scalar) => Isa::Scalar,
         Some(IsaName::Avx2) => Isa::Avx2,
         Some(IsaName::Avx512) => {
-            bail!("--isa avx512: there are no AVX-512 kernels yet; avx2 runs on this CPU too")
+            bail!("--isa avx512: there are no AVX-512 kernels yet; try avx2")
         }
         Some(IsaName::Neon) => {
             bail!("--isa neon: there are no NEON kernels yet; scalar runs everywhere")
@@ -108,6 +127,13 @@ pub(crate) fn sampling(args: &SamplingArgs, default: Sampling) -> Sampling {
 pub(crate) fn seed(args: &SamplingArgs) -> u64 {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64);
     args.seed.unwrap_or(clock)
+}
+
+/// Memory that is free or can be freed, where the system tells (Linux).
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Reads a UTF-8 text file.

@@ -5,7 +5,7 @@ use llamaboot_chat::{Console, Key, KeyDecoder};
 use std::collections::VecDeque;
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Silence after which an Esc was a key and not the start of a sequence.
 const ESCAPE: Duration = Duration::from_millis(50);
@@ -16,6 +16,7 @@ pub(crate) struct Terminal {
     bytes: Receiver<u8>,
     decoder: KeyDecoder,
     keys: VecDeque<Key>,
+    last_byte: Instant,
     /// The pipe has ended, or stdout has gone.
     over: bool,
 }
@@ -33,7 +34,8 @@ impl Terminal {
                 }
             }
         });
-        Self { raw, bytes, decoder: KeyDecoder::default(), keys: VecDeque::new(), over: false }
+        let (decoder, keys) = (KeyDecoder::default(), VecDeque::new());
+        Self { raw, bytes, decoder, keys, last_byte: Instant::now(), over: false }
     }
 
     fn take(&mut self, byte: u8) {
@@ -86,9 +88,12 @@ impl Console for Terminal {
             return self.over;
         }
         while let Ok(byte) = self.bytes.try_recv() {
+            self.last_byte = Instant::now();
             self.take(byte);
         }
-        self.keys.extend(self.decoder.idle());
+        if self.last_byte.elapsed() > ESCAPE {
+            self.keys.extend(self.decoder.idle());
+        }
         let before = self.keys.len();
         self.keys.retain(|key| !matches!(key, Key::Escape | Key::Interrupt));
         self.keys.len() < before

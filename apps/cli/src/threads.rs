@@ -20,8 +20,8 @@ pub(crate) fn start(count: Option<u16>) -> &'static dyn Parallel {
         return &SingleThread;
     }
     let pool: &'static Pool<Sleep> = Box::leak(Box::new(Pool::new(count, Sleep::default())));
-    for index in 1..count {
-        std::thread::spawn(move || pool.work(index));
+    for _ in 1..count {
+        std::thread::spawn(|| pool.work());
     }
     pool
 }

@@ -86,7 +86,7 @@ fn exit_codes_and_messages() {
         (1, "bench @stories260K/stories260K.bin --prompt-tokens 500", "its context has 512"),
         (2, "bench @stories260K/stories260K.bin --threads 0", "--threads"),
         (2, "bench @stories260K/stories260K.bin --isa mmx", "--isa"),
-        (2, "generate @stories260K/stories260K.bin -t 9", "a number from 0 to 5"),
+        (2, "generate @stories260K/stories260K.bin -t 9", "temperature: expected 0 to 5"),
         (2, "tokenize @stories260K/tok512.bin", "--text"),
         (2, "image --tokenizer a --model b", "no --model waits for it"),
         (2, "frobnicate", "frobnicate"),
@@ -171,6 +171,20 @@ fn chat_over_a_pipe() {
         parts[5].contains("logits-fnv1a64=") && parts[5].contains("argmax=403 first10: -6.2229")
     );
     assert_eq!(parts[6], "exit\n");
+}
+
+/// The same seed gives the same text each time, whatever was said before.
+#[test]
+fn seeded_answers_repeat() {
+    if data("stories260K").is_none() {
+        return;
+    }
+    let script =
+        "/set seed 7\n/set repeat_penalty 1.5\n/set max_tokens 40\nOnce\nOnce\n/clear\nOnce\n";
+    let said = chat(&format!("chat {STORIES}"), script);
+    let parts: Vec<&str> = said.split("\n>>> ").collect();
+    let text = |i: usize| parts[i].rsplit_once("\n[40 tokens").unwrap().0;
+    assert_eq!((text(4), text(4)), (text(5), text(7)));
 }
 
 /// A conversation keeps what was said; control tokens typed by the user are text.

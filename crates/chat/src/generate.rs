@@ -3,6 +3,7 @@
 use crate::Clock;
 use alloc::{string::String, vec::Vec};
 use llamaboot_engine::{Engine, EngineError, Logits, Sampler};
+use llamaboot_kernels::max;
 use llamaboot_tokenizer::{Special, StreamDecoder, Tokenizer};
 
 /// Where text goes, and who may stop it.
@@ -80,8 +81,8 @@ impl Generator<'_, '_> {
     /// which `decoder` turns into text.
     ///
     /// # Errors
-    /// An empty prompt, one that does not fit the context, or a token past the vocabulary; the
-    /// engine holds what it held before.
+    /// An empty prompt, one that does not fit the context, or a token past the vocabulary: the
+    /// engine then holds what it held before. Logits that are not finite.
     pub fn generate(
         &mut self,
         prompt: &[u32],
@@ -118,11 +119,12 @@ impl Generator<'_, '_> {
     fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<usize, EngineError> {
         const QUICK_US: u64 = 200_000;
         let clock = self.clock;
-        let (mut limit, mut asked) = (4_usize, clock.micros());
+        let batch = self.engine.batch();
+        let (mut limit, mut asked) = (4, clock.micros());
         self.engine.prefill(prompt, |done| {
             let now = clock.micros();
             if done > 0 && now - asked < QUICK_US {
-                limit = limit.saturating_mul(2);
+                limit = (2 * limit).min(batch);
             } else if now - asked > 4 * QUICK_US {
                 limit = (limit / 2).max(1);
             }
@@ -140,6 +142,9 @@ impl Generator<'_, '_> {
     ) -> Result<Stop, EngineError> {
         let mut text = String::new();
         while out.tokens < max_tokens {
+            if !max(self.engine.last_logits()).is_finite() {
+                return Err(EngineError::NotFinite { position: self.engine.held().len() - 1 });
+            }
             let token = self.sampler.sample(self.engine.kernels(), self.engine.last_logits());
             self.sampler.accept(token);
             out.tokens += 1;

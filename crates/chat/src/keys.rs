@@ -21,9 +21,10 @@ enum State {
         least: u32,
     },
     Escape,
-    /// Behind `ESC [` or `ESC O`: the first parameter.
+    /// Behind `ESC [` or `ESC O`: the first parameter, and whether it still goes on.
     Sequence {
         parameter: u8,
+        open: bool,
     },
 }
 
@@ -47,7 +48,7 @@ impl KeyDecoder {
                 self.ground(byte, false)
             }
             State::Escape if matches!(byte, b'[' | b'O') => {
-                self.state = State::Sequence { parameter: 0 };
+                self.state = State::Sequence { parameter: 0, open: true };
                 None
             }
             State::Escape => {
@@ -55,20 +56,24 @@ impl KeyDecoder {
                 self.state = if byte == 0x1b { State::Escape } else { State::Ground };
                 Some(Key::Escape)
             }
-            State::Sequence { parameter } => self.sequence(byte, parameter),
+            State::Sequence { parameter, open } => self.sequence(byte, parameter, open),
         }
     }
 
-    /// To be called when no byte has come for a while: a lone Esc becomes a key.
+    /// To be called when no byte has come for a while: a lone Esc becomes a key, a sequence that
+    /// was cut off is forgotten. Characters in the making are kept.
     pub fn idle(&mut self) -> Option<Key> {
+        if !self.is_waiting() {
+            return None;
+        }
         let pending = core::mem::take(&mut self.state);
         (pending == State::Escape).then_some(Key::Escape)
     }
 
-    /// Whether [`KeyDecoder::idle`] would give a key.
+    /// Whether [`KeyDecoder::idle`] would change anything.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
-        self.state == State::Escape
+        matches!(self.state, State::Escape | State::Sequence { .. })
     }
 
     fn ground(&mut self, byte: u8, after_return: bool) -> Option<Key> {
@@ -102,16 +107,22 @@ impl KeyDecoder {
         None
     }
 
-    fn sequence(&mut self, byte: u8, parameter: u8) -> Option<Key> {
+    fn sequence(&mut self, byte: u8, parameter: u8, open: bool) -> Option<Key> {
         match byte {
-            b'0'..=b'9' => {
+            b'0'..=b'9' if open => {
                 let parameter = parameter.saturating_mul(10).saturating_add(byte - b'0');
-                self.state = State::Sequence { parameter };
+                self.state = State::Sequence { parameter, open };
                 return None;
             }
             // Further parameters are modifiers (Ctrl, Shift), which no key here needs.
-            b';' => return None,
+            b' '..=b'?' => {
+                self.state = State::Sequence { parameter, open: false };
+                return None;
+            }
             _ => self.state = State::Ground,
+        }
+        if !(b'@'..=b'~').contains(&byte) {
+            return self.ground(byte, false);
         }
         match (byte, parameter) {
             (b'A', _) => Some(Key::Up),
@@ -156,7 +167,19 @@ mod tests {
             keys(b"\x08\x7f\x01\x05"),
             [Key::Backspace, Key::Backspace, Key::Home, Key::End]
         );
-        assert_eq!(keys(b"\x1b[1;5C"), [Key::Right]);
+        assert_eq!(keys(b"\x1b[1;5C\x1b[3;2~"), [Key::Right, Key::Delete]);
+    }
+
+    #[test]
+    fn other_sequences_are_passed_over_and_a_cut_one_ends() {
+        assert_eq!(keys(b"\x1b[?1;2ca"), [Key::Char('a')]);
+        assert_eq!(keys(b"\x1b[\x03"), [Key::Interrupt]);
+        let mut decoder = KeyDecoder::default();
+        assert!(b"\x1b[1".iter().all(|&b| decoder.push(b).is_none()));
+        assert!(decoder.is_waiting());
+        assert_eq!((decoder.idle(), decoder.push(b'2')), (None, Some(Key::Char('2'))));
+        assert_eq!(decoder.push(0xc3), None);
+        assert_eq!((decoder.idle(), decoder.push(0xa9)), (None, Some(Key::Char('é'))));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which files are models, which tokenizer belongs to one, and how it is read: the same rules on
 //! the stick and on a host.
 
+use crate::Template;
 use alloc::{format, string::String, string::ToString};
 use llamaboot_checkpoint::Header;
 use llamaboot_tokenizer::Tokenizer;
@@ -36,6 +37,19 @@ pub fn tokenizer_for(header: &Header<'_>, bin: Option<&[u8]>) -> Result<Tokenize
     let bytes = bin.ok_or("no tokenizer: put its tokenizer.bin beside the model")?;
     let vocab_size = header.config.vocab_size;
     Tokenizer::from_llama2c(bytes, vocab_size).map_err(|e| format!("its tokenizer.bin: {e}"))
+}
+
+/// The chat template of a model, and a line to show where it has one that is not known.
+#[must_use]
+pub fn template_for(
+    header: &Header<'_>,
+    tokenizer: &mut Tokenizer,
+) -> (Option<Template>, Option<&'static str>) {
+    match header.gguf.as_ref().map(|gguf| Template::of(gguf, tokenizer)) {
+        None => (None, None),
+        Some(Ok(template)) => (template, None),
+        Some(Err(message)) => (None, Some(message)),
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::commands::{Command, help};
 use crate::generate::{Ending, Generated, Generator, Sink, Stop, base_prompt};
 use crate::line_editor::{LineEnd, read_line};
 use crate::{Clock, Console, Settings, Template, bytes_text};
-use alloc::{format, string::String, string::ToString, vec::Vec};
+use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
 use llamaboot_engine::{Engine, EngineError, Sampler, logit_report};
 use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
 
@@ -53,7 +53,7 @@ struct ConsoleSink<'c> {
 
 impl Sink for ConsoleSink<'_> {
     fn text(&mut self, text: &str) {
-        self.console.write(text);
+        self.console.write(&without_controls(text));
         self.at_line_start = text.ends_with('\n');
     }
 
@@ -62,10 +62,19 @@ impl Sink for ConsoleSink<'_> {
     }
 }
 
+/// Text as a terminal should get it: what a model writes must not move the cursor or set colours.
+#[must_use]
+pub fn without_controls(text: &str) -> Cow<'_, str> {
+    let unfit = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+    if text.contains(unfit) { text.replace(unfit, "").into() } else { text.into() }
+}
+
 impl<'a> Session<'a> {
     /// A session that has not begun. `template` is `None` for base models, which continue the
     /// text they are given.
-    #[must_use]
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
     pub fn new(
         engine: Engine<'a>,
         tokenizer: &'a Tokenizer,
@@ -73,11 +82,11 @@ impl<'a> Session<'a> {
         settings: Settings,
         clock: &'a dyn Clock,
         info: ModelInfo,
-    ) -> Self {
+    ) -> Result<Self, EngineError> {
         let vocab_size = engine.model().config().vocab_size;
-        let sampler = Sampler::new(vocab_size, settings.sampling.clone(), 1);
+        let sampler = Sampler::new(vocab_size, settings.sampling.clone(), 1)?;
         let pending = Vec::new();
-        Self { engine, tokenizer, template, sampler, settings, clock, info, pending }
+        Ok(Self { engine, tokenizer, template, sampler, settings, clock, info, pending })
     }
 
     /// Prompts until the user leaves.
@@ -108,9 +117,10 @@ impl<'a> Session<'a> {
         let manner = if self.template.is_some() { "chat" } else { "continues your text" };
         let (threads, isa) = (self.engine.threads(), self.engine.kernels().isa());
         console.write(&format!(
-            "{}: {}, {manner}, context {}, {isa}, {threads} {}. /help lists the commands.\n",
+            "{}: {}, {manner}, {}, context {}, {isa}, {threads} {}. /help lists the commands.\n",
             self.info.name,
             self.info.format,
+            bytes_text(self.info.memory),
             self.engine.context(),
             if threads == 1 { "core" } else { "cores" },
         ));
@@ -149,22 +159,20 @@ impl<'a> Session<'a> {
 
     fn forget(&mut self) {
         self.engine.truncate(0);
+        self.sampler.forget();
         self.pending.clear();
     }
 
-    /// Logits of a fresh sequence; the conversation is computed again afterwards.
+    /// Logits of a fresh sequence. The conversation is then computed again, with its next turn.
     fn logits(&mut self, tokens: &str) -> Result<String, String> {
         let tokens: Vec<u32> =
             tokens.split(',').map(|id| id.trim().parse()).collect::<Result<_, _>>().map_err(
                 |_| format!("/logits: expected token ids such as 1,403,407, found {tokens:?}"),
             )?;
-        let held = self.engine.held().to_vec();
+        self.pending.splice(..0, self.engine.held().iter().copied());
         self.engine.truncate(0);
         let report = logit_report(&mut self.engine, &tokens).map_err(|e| e.to_string());
         self.engine.truncate(0);
-        if !held.is_empty() {
-            self.engine.prefill(&held, |_| Some(usize::MAX)).map_err(|e| e.to_string())?;
-        }
         report
     }
 
@@ -172,7 +180,7 @@ impl<'a> Session<'a> {
     fn prompt(&mut self, line: &str) -> Vec<u32> {
         if let Some(template) = &self.template {
             let mut prompt = core::mem::take(&mut self.pending);
-            if self.engine.held().is_empty() {
+            if self.engine.held().is_empty() && prompt.is_empty() {
                 prompt.extend(template.opening(self.tokenizer));
             }
             prompt.extend(template.user(self.tokenizer, line));
@@ -200,7 +208,8 @@ impl<'a> Session<'a> {
             }
             Err(error) => {
                 self.pending = closing;
-                console.write(&format!("{error}; /clear starts afresh\n"));
+                let advice = if self.template.is_some() { "; /clear starts afresh" } else { "" };
+                console.write(&format!("{error}{advice}\n"));
             }
         }
     }

@@ -18,15 +18,16 @@ const START: &str = "<|im_start|>";
 const END: &str = "<|im_end|>";
 
 impl Template {
-    /// The template of a model: `Ok(None)` for base models, which have none.
+    /// The template of a model: `Ok(None)` for base models, which have none. Its markers are
+    /// control tokens from here on, whatever the file calls them.
     ///
     /// # Errors
     /// One line where the model has a template that is not ChatML.
-    pub fn of(gguf: &Gguf<'_>, tokenizer: &Tokenizer) -> Result<Option<Self>, &'static str> {
+    pub fn of(gguf: &Gguf<'_>, tokenizer: &mut Tokenizer) -> Result<Option<Self>, &'static str> {
         let Ok(Some(source)) = gguf.text("tokenizer.chat_template") else {
             return Ok(None);
         };
-        let ids = (tokenizer.control_id(START), tokenizer.control_id(END));
+        let ids = (tokenizer.reserve_control(START), tokenizer.reserve_control(END));
         let (true, (Some(start), Some(end))) = (source.contains(START), ids) else {
             return Err("this model's chat template is not ChatML, the only one known so far; \
                         it continues your text instead");
@@ -80,11 +81,11 @@ impl Template {
 fn default_system(source: &str) -> Option<String> {
     ["\n", "\\n"].into_iter().find_map(|newline| {
         let head = alloc::format!("{START}system{newline}");
-        let from = source.find(&head)? + head.len();
-        let text = &source[from..];
-        let text = &text[..text.find(END)?];
-        let literal = !text.contains(['{', '}', '\'', '"']);
-        literal.then(|| text.replace("\\n", "\n"))
+        let literal = source.match_indices(&head).find_map(|(at, _)| {
+            let (text, _) = source[at + head.len()..].split_once(END)?;
+            (!text.contains(['{', '}', '\'', '"'])).then_some(text)
+        });
+        literal.map(|text| text.replace("\\n", "\n"))
     })
 }
 
@@ -102,6 +103,8 @@ mod tests {
             );
             assert_eq!(default_system(&source), wanted);
         }
+        let second = "'<|im_start|>system\n' + content }}{{ '<|im_start|>system\nHi<|im_end|>";
+        assert_eq!(default_system(second), Some(String::from("Hi")));
         assert_eq!(default_system("'<|im_start|>' + message['role'] + '\n'"), None);
         assert_eq!(default_system("<|im_start|>system\n' + content + '<|im_end|>"), None);
     }

@@ -1,5 +1,6 @@
 //! A header with its tensors' data: what the engine is built from.
 
+use crate::gguf::ROPE_FACTORS;
 use crate::{Config, DType, Error, Header, Regions, Role, TensorInfo};
 use alloc::{format, vec::Vec};
 
@@ -108,8 +109,17 @@ impl<'a> Checkpoint<'a> {
             layers,
             output_norm: get(Role::OutputNorm)?,
             output: optional(Role::Output)?.unwrap_or(token_embedding),
-            rope_freqs: optional(Role::RopeFreqs)?,
+            rope_freqs: optional(Role::RopeFreqs)?.map(checked_rope_freqs).transpose()?,
         })
+    }
+}
+
+/// Refuses divisors that would make every angle, and with them every logit, not a number.
+fn checked_rope_freqs(tensor: Tensor<'_>) -> Result<Tensor<'_>, Error> {
+    let values = tensor.data.as_chunks().0.iter().map(|&raw| f32::from_le_bytes(raw));
+    match values.into_iter().find(|value| !ROPE_FACTORS.contains(value)) {
+        None => Ok(tensor),
+        Some(value) => Err(Error::value("rope_freqs", 0, "0.001 to 1000000", value)),
     }
 }
 

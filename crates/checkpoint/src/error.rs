@@ -1,7 +1,7 @@
 //! What can be wrong with a model file. Each message says where, what was expected and what was
 //! found; the shells put the file's name in front.
 
-use alloc::string::String;
+use alloc::string::{String, ToString};
 
 /// A fault of a model file. Offsets count bytes from the start of the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,18 +58,30 @@ pub enum Error {
 }
 
 impl Error {
-    /// A [`Error::Value`] from anything that prints.
+    /// A [`Error::Value`] from anything that prints. Names and values may come from the file.
     pub(crate) fn value(
         what: impl Into<String>,
         offset: u64,
         expected: impl Into<String>,
-        found: impl alloc::string::ToString,
+        found: impl ToString,
     ) -> Self {
-        Self::Value {
-            what: what.into(),
-            offset,
-            expected: expected.into(),
-            found: found.to_string(),
-        }
+        let (what, found) = (printable(&what.into()), printable(&found.to_string()));
+        Self::Value { what, offset, expected: expected.into(), found }
     }
+}
+
+/// Text from a file, fit for one line on any terminal: control characters escaped, and cut where
+/// it is long.
+pub(crate) fn printable(text: &str) -> String {
+    const MAX_CHARS: usize = 120;
+    let mut out: String = text.chars().flat_map(escape).take(MAX_CHARS).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        out.push_str("...");
+    }
+    out
+}
+
+fn escape(c: char) -> impl Iterator<Item = char> {
+    let plain = (!c.is_control()).then_some(c);
+    plain.into_iter().chain(c.escape_default().filter(move |_| plain.is_none()))
 }

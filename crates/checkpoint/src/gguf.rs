@@ -122,7 +122,7 @@ impl<'a> Gguf<'a> {
         }
         let version = reader.u32("version")?;
         if !matches!(version, 2 | 3) {
-            let found = if version.swap_bytes() <= 3 {
+            let found = if version != 0 && version.swap_bytes() <= 3 {
                 String::from("a big-endian file")
             } else {
                 version.to_string()
@@ -354,8 +354,8 @@ impl<'a> Gguf<'a> {
             Some("linear") => {
                 let key = "llama.rope.scaling.factor";
                 match self.need(key, self.float(key)?)? {
-                    factor if factor > 0.0 && factor <= 1e6 => Ok(RopeScaling::Linear(factor)),
-                    _ => Err(self.wrong(key, "a factor above 0, at most 1e6")),
+                    factor if ROPE_FACTORS.contains(&factor) => Ok(RopeScaling::Linear(factor)),
+                    _ => Err(self.wrong(key, "a factor from 0.001 to 1000000")),
                 }
             }
             Some(_) => {
@@ -364,6 +364,9 @@ impl<'a> Gguf<'a> {
         }
     }
 }
+
+/// What rotary frequencies may be divided by.
+pub(crate) const ROPE_FACTORS: core::ops::RangeInclusive<f32> = 1e-3..=1e6;
 
 const KEY_EPS: &str = "llama.attention.layer_norm_rms_epsilon";
 

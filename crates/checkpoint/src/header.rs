@@ -70,6 +70,24 @@ impl Role {
         }
     }
 
+    /// The tensors that every model has; a classifier and rotary divisors may be there as well.
+    fn required(n_layers: usize) -> impl Iterator<Item = Self> {
+        let layer = |l| {
+            [
+                Self::AttnNorm(l),
+                Self::Wq(l),
+                Self::Wk(l),
+                Self::Wv(l),
+                Self::Wo(l),
+                Self::FfnNorm(l),
+                Self::W1(l),
+                Self::W2(l),
+                Self::W3(l),
+            ]
+        };
+        [Self::TokenEmbedding, Self::OutputNorm].into_iter().chain((0..n_layers).flat_map(layer))
+    }
+
     /// Whether this is a vector kept in full precision rather than a matrix.
     #[must_use]
     pub fn is_vector(self) -> bool {
@@ -151,25 +169,36 @@ impl<'a> Header<'a> {
         Ok(header)
     }
 
-    /// Checks that each tensor has the shape its role asks for and ends inside the file.
+    /// Checks that every tensor is there, has the shape its role asks for, ends inside the file,
+    /// and shares no byte with another.
     fn check_tensors(&self, file_len: u64) -> Result<(), Error> {
-        for tensor in &self.tensors {
-            let (rows, cols) = tensor.role.shape(&self.config);
+        let mut roles: Vec<Role> = self.tensors.iter().map(|tensor| tensor.role).collect();
+        roles.sort_unstable();
+        for role in Role::required(self.config.n_layers) {
+            if roles.binary_search(&role).is_err() {
+                return Err(Error::Missing { what: format!("tensor {role}") });
+            }
+        }
+        let mut places: Vec<&TensorInfo> = self.tensors.iter().collect();
+        places.sort_unstable_by_key(|tensor| tensor.offset);
+        let mut free_from = 0;
+        for tensor in places {
+            let (role, offset) = (tensor.role, tensor.offset);
+            let (rows, cols) = role.shape(&self.config);
             if (tensor.rows, tensor.cols) != (rows, cols) {
                 let found = format!("{} x {}", tensor.rows, tensor.cols);
-                let what = format!("shape of {}", tensor.role);
-                return Err(Error::value(what, tensor.offset, format!("{rows} x {cols}"), found));
+                let what = format!("shape of {role}");
+                return Err(Error::value(what, offset, format!("{rows} x {cols}"), found));
             }
-            let have = file_len.saturating_sub(tensor.offset);
-            if tensor.len > have {
-                let (offset, need) = (tensor.offset, tensor.len);
-                return Err(Error::Truncated {
-                    what: format!("{}", tensor.role),
-                    offset,
-                    need,
-                    have,
-                });
+            let (need, have) = (tensor.len, file_len.saturating_sub(offset));
+            if need > have {
+                return Err(Error::Truncated { what: format!("{role}"), offset, need, have });
             }
+            if offset < free_from {
+                let expected = format!("byte {free_from} or later, behind another tensor");
+                return Err(Error::value(format!("offset of {role}"), offset, expected, offset));
+            }
+            free_from = offset + need;
         }
         Ok(())
     }
@@ -194,21 +223,24 @@ impl<'a> Header<'a> {
         cuts
     }
 
-    /// The most common dtype of the matrices by bytes, as a short name for lists: `Q4_1`.
+    /// Every dtype with the tensors and the bytes stored in it, the most bytes first.
     #[must_use]
-    pub fn dtype_name(&self) -> String {
-        let mut totals: Vec<(String, u64)> = Vec::new();
-        for tensor in self.tensors.iter().filter(|t| !t.role.is_vector()) {
-            let name = format!("{}", tensor.dtype);
-            match totals.iter_mut().find(|(n, _)| *n == name) {
-                Some((_, bytes)) => *bytes += tensor.len,
-                None => totals.push((name, tensor.len)),
+    pub fn dtypes(&self) -> Vec<(DType, usize, u64)> {
+        let mut totals: Vec<(DType, usize, u64)> = Vec::new();
+        for tensor in &self.tensors {
+            match totals.iter_mut().find(|(dtype, ..)| *dtype == tensor.dtype) {
+                Some((_, count, bytes)) => (*count, *bytes) = (*count + 1, *bytes + tensor.len),
+                None => totals.push((tensor.dtype, 1, tensor.len)),
             }
         }
+        totals.sort_by_key(|&(.., bytes)| core::cmp::Reverse(bytes));
         totals
-            .into_iter()
-            .max_by_key(|&(_, bytes)| bytes)
-            .map_or_else(String::new, |(name, _)| name)
+    }
+
+    /// The dtype that most bytes are stored in, for lists: `Q4_1`.
+    #[must_use]
+    pub fn dtype_name(&self) -> String {
+        self.dtypes().first().map_or_else(String::new, |(dtype, ..)| format!("{dtype}"))
     }
 
     /// Number of weights in all tensors.

@@ -1,7 +1,6 @@
 //! A cursor over a header: little-endian numbers and strings, each read checked against the end.
 
-use crate::Error;
-use alloc::string::ToString;
+use crate::{Error, error::printable};
 
 /// Reads forward through `bytes`, which begin at the start of a file of `file_len` bytes.
 #[derive(Clone)]
@@ -36,7 +35,7 @@ impl<'a> Reader<'a> {
         let have = self.file_len.saturating_sub(self.offset());
         if len > have {
             let offset = self.offset();
-            return Err(Error::Truncated { what: what.to_string(), offset, need: len, have });
+            return Err(Error::Truncated { what: printable(what), offset, need: len, have });
         }
         let piece = usize::try_from(len)
             .ok()

@@ -16,7 +16,7 @@ fn parse(bytes: &[u8]) -> Result<Checkpoint<'_>, Error> {
 }
 
 fn message(bytes: &[u8]) -> String {
-    parse(bytes).expect_err("must be refused").to_string()
+    parse(bytes).err().expect("must be refused").to_string()
 }
 
 /// Weights of all formats equal gguf-py's, bit for bit.
@@ -203,6 +203,28 @@ fn hostile_ggufs_get_one_clear_line() {
     );
     gguf[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
     assert!(message(&gguf).contains("offset of blk.4.ffn_up.weight: expected inside the file"));
+}
+
+/// A GGUF whose directory places one tensor on another, or lacks one, is refused before anything
+/// is made of it; so are rotary divisors that leave no number.
+#[test]
+fn overlapping_missing_and_absurd_tensors_are_refused() {
+    let Some(gguf) = read("stories260K/gguf/stories260K-q4_0.gguf") else { return };
+    let find = |name: &[u8]| gguf.windows(name.len()).position(|w| w == name).unwrap();
+    let mut overlap = gguf.clone();
+    let name = b"blk.4.ffn_up.weight";
+    let at = find(name) + name.len() + 4 + 16 + 4;
+    overlap[at..at + 8].copy_from_slice(&0_u64.to_le_bytes());
+    let said = message(&overlap);
+    assert!(said.contains("offset of ") && said.contains("behind another tensor"), "{said}");
+    let mut missing = gguf.clone();
+    let at = find(b"blk.4.attn_q.weight");
+    missing[at + 4] = b'3';
+    assert!(message(&missing).contains("tensor layer 3 wq: expected each tensor once"));
+    let mut control = gguf.clone();
+    let at = find(b"blk.4.attn_q.weight");
+    control[at + 1..at + 3].copy_from_slice(b"\x1b\n");
+    assert!(message(&control).lines().count() == 1 && !message(&control).contains('\u{1b}'));
 }
 
 /// A real file, overwritten at some places and cut short.

@@ -16,9 +16,11 @@ impl Default for Digest {
 }
 
 impl Digest {
-    /// Takes in more values.
+    /// Takes in more values. All NaNs count as one: which of them an operation gives is the
+    /// instruction set's choice.
     pub fn update(&mut self, values: &[f32]) {
-        for byte in values.iter().flat_map(|value| value.to_le_bytes()) {
+        let same = |value: &f32| if value.is_nan() { f32::NAN } else { *value };
+        for byte in values.iter().flat_map(|value| same(value).to_le_bytes()) {
             self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     }

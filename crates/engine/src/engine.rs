@@ -2,8 +2,8 @@
 
 use crate::plan::widest;
 use crate::{KvCache, MemoryPlan, Model};
-use alloc::{vec, vec::Vec};
-use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace};
+use alloc::vec::Vec;
+use llamaboot_kernels::{Activations, Kernels, OutOfMemory, Parallel, Workspace, room, zeros};
 
 /// Which tokens of a call get logits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,10 +40,13 @@ pub enum EngineError {
     #[error("no token to compute")]
     Empty,
     /// The memory that the plan says is not there in one block.
-    #[error("no block of {bytes} bytes of memory is left for the model's state")]
-    OutOfMemory {
-        /// Bytes asked for.
-        bytes: usize,
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+    /// Weights or settings that no number comes out of.
+    #[error("position {position}: the logits are not finite: the model's weights are damaged")]
+    NotFinite {
+        /// The position they belong to.
+        position: usize,
     },
 }
 
@@ -116,11 +119,11 @@ impl<'a> Engine<'a> {
             gate: rows(config.hidden_dim)?,
             up: rows(config.hidden_dim)?,
             scores: zeros(threads.threads() * plan.context)?,
-            rotations: vec![(0.0, 0.0); config.head_dim / 2],
-            activations: Activations::new(batch, widest(config)),
-            workspace: Workspace::new(threads.threads(), widest(config)),
+            rotations: zeros(config.head_dim / 2)?,
+            activations: Activations::new(batch, widest(config))?,
+            workspace: Workspace::new(threads.threads(), widest(config))?,
         };
-        let held = Vec::with_capacity(plan.context);
+        let held = room(plan.context)?;
         let logits = zeros(config.vocab_size)?;
         Ok(Self { model, kernels, threads, cache, scratch, batch, held, logits })
     }
@@ -176,14 +179,4 @@ impl<'a> Engine<'a> {
     pub fn last_logits(&self) -> &[f32] {
         &self.logits[self.logits.len() - self.model.config.vocab_size..]
     }
-}
-
-/// `len` zeros, or an error where no block is large enough: allocating without asking would end
-/// the program. Asking first keeps the allocator's own zeroed (on a host: untouched) memory.
-pub(crate) fn zeros(len: usize) -> Result<Vec<f32>, EngineError> {
-    let bytes = len.saturating_mul(size_of::<f32>());
-    let mut probe: Vec<f32> = Vec::new();
-    probe.try_reserve_exact(len).map_err(|_| EngineError::OutOfMemory { bytes })?;
-    drop(probe);
-    Ok(vec![0.0; len])
 }

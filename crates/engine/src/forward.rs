@@ -15,7 +15,7 @@
 use crate::model::Layer;
 use crate::{Engine, EngineError, Logits};
 use llamaboot_checkpoint::Tensor;
-use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace, add, for_each_chunk};
+use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace, add, for_each_chunk, room};
 
 impl Engine<'_> {
     /// Computes `tokens` behind what is held and returns logits: `(vocab_size)` for
@@ -31,6 +31,11 @@ impl Engine<'_> {
     pub fn forward(&mut self, tokens: &[u32], want: Logits) -> Result<&[f32], EngineError> {
         assert!(tokens.len() <= self.batch, "more tokens than a batch");
         self.check(tokens)?;
+        if want == Logits::All {
+            let more =
+                (tokens.len() * self.model.config.vocab_size).saturating_sub(self.logits.len());
+            drop(room::<f32>(more)?);
+        }
         self.embed(tokens);
         let model = self.model;
         for (index, layer) in model.layers.iter().enumerate() {

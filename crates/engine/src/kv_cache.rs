@@ -1,8 +1,8 @@
 //! Keys and values of every position held, reserved once for the whole context.
 
-use crate::{EngineError, engine::zeros};
 use alloc::vec::Vec;
 use llamaboot_checkpoint::Config;
+use llamaboot_kernels::{OutOfMemory, zeros};
 
 /// `(n_layers, n_kv_heads, context, head_dim)` keys and as many values, in f32: the positions of
 /// one head lie side by side, which is the order attention reads them in.
@@ -17,7 +17,7 @@ pub struct KvCache {
 
 impl KvCache {
     /// Reserves room for `context` positions.
-    pub(crate) fn new(config: &Config, context: usize) -> Result<Self, EngineError> {
+    pub(crate) fn new(config: &Config, context: usize) -> Result<Self, OutOfMemory> {
         let len = config.n_layers * config.kv_dim() * context;
         let (n_kv_heads, head_dim) = (config.n_kv_heads, config.head_dim);
         Ok(Self { context, n_kv_heads, head_dim, keys: zeros(len)?, values: zeros(len)? })

@@ -1,9 +1,10 @@
 //! A Llama model at work: weights, KV cache, forward pass, sampler.
 //!
 //! ```text
-//! Checkpoint ─ Model::new ─▶ Model     weights (borrowed), rotary frequencies
-//! MemoryPlan ─ State::new ─▶ State     KV cache and scratch, all reserved here
-//! Engine { model, state, kernels, threads }.forward(tokens, …) ─▶ logits ─ Sampler ─▶ token
+//! Header ─ MemoryPlan::new ─▶ MemoryPlan   what it will take, before it is taken
+//! Checkpoint ─ Model::new ─▶ Model         weights (borrowed), rotary frequencies
+//! Model, MemoryPlan ─ Engine::new ─▶ Engine  KV cache and scratch, all reserved here
+//! Engine::forward(tokens) ─▶ logits ─ Sampler ─▶ token
 //! ```
 //! What is absent: text (this crate knows token ids), I/O, clocks, and any `#[cfg]` that asks
 //! whether it runs on a host or on bare metal.

@@ -3,7 +3,7 @@
 
 use alloc::{vec, vec::Vec};
 use llamaboot_checkpoint::{Checkpoint, Config, RopeScaling, Tensor};
-use llamaboot_kernels::{Isa, Kernels};
+use llamaboot_kernels::Kernels;
 use llamaboot_math::{pow, sin_cos};
 
 /// One transformer block.
@@ -96,9 +96,7 @@ impl<'a> Model<'a> {
 /// A one-row tensor as f32; norms are small, so the kernels' choice does not matter.
 fn vector(tensor: &Tensor<'_>) -> Vec<f32> {
     let mut out = vec![0.0; tensor.cols];
-    if let Ok(scalar) = Kernels::new(Isa::Scalar) {
-        scalar.dequantize_row(tensor, 0, &mut out);
-    }
+    Kernels::scalar().dequantize_row(tensor, 0, &mut out);
     out
 }
 

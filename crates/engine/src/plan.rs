@@ -1,7 +1,7 @@
 //! What a model will take in memory, known from its header alone, so that it can be shown, and
 //! refused, before anything is reserved.
 
-use crate::KvCache;
+use crate::{KvCache, Sampler};
 use llamaboot_checkpoint::{Config, Header};
 use llamaboot_kernels::{Activations, Workspace};
 
@@ -21,6 +21,9 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
+    /// Less is not worth a conversation; a model made for less is taken as it is.
+    pub const MIN_CONTEXT: usize = 256;
+
     /// Tokens of a prompt computed together unless told otherwise.
     pub const BATCH: usize = 32;
 
@@ -52,7 +55,7 @@ impl MemoryPlan {
     }
 
     /// This plan with the longest context, halved as often as needed, that fits `available`
-    /// bytes; `None` where not even `MIN_CONTEXT` positions do.
+    /// bytes; `None` where not even [`MemoryPlan::MIN_CONTEXT`] positions do.
     #[must_use]
     pub fn fitted(
         header: &Header<'_>,
@@ -60,18 +63,16 @@ impl MemoryPlan {
         available: u64,
         threads: usize,
     ) -> Option<Self> {
-        /// Less is not worth a conversation; a model made for less is taken as it is.
-        const MIN_CONTEXT: usize = 256;
         let mut context = header.config.seq_len;
         loop {
             let plan = Self::new(header, file_len, context, Self::BATCH, threads);
             if plan.total() <= available {
                 return Some(plan);
             }
-            if context <= MIN_CONTEXT {
+            if context <= Self::MIN_CONTEXT {
                 return None;
             }
-            context = (context / 2).max(MIN_CONTEXT);
+            context = (context / 2).max(Self::MIN_CONTEXT);
         }
     }
 }
@@ -86,7 +87,10 @@ fn scratch_bytes(config: &Config, context: usize, batch: usize, threads: usize) 
         * (3 * config.dim + 2 * config.q_dim() + 2 * config.kv_dim() + 2 * config.hidden_dim)
         + threads * context
         + config.vocab_size
-        + config.head_dim;
+        + config.head_dim
+        + (2 * config.n_layers + 1) * config.dim;
     let widest = widest(config);
-    (4 * floats + Activations::bytes(batch, widest) + Workspace::bytes(threads, widest)) as u64
+    let held = context * size_of::<u32>();
+    let shared = Activations::bytes(batch, widest) + Workspace::bytes(threads, widest);
+    (4 * floats + shared + held + Sampler::bytes(config.vocab_size)) as u64
 }

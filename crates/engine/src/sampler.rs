@@ -7,7 +7,7 @@
 //! ```
 
 use alloc::vec::Vec;
-use llamaboot_kernels::{Kernels, argmax};
+use llamaboot_kernels::{Kernels, OutOfMemory, argmax, room};
 
 /// What the user can set. The defaults are those of the booted prompt.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +56,9 @@ impl Random {
     }
 }
 
+/// Below this a temperature is 0: dividing by it would leave nothing finite.
+const COLD: f32 = 1e-4;
+
 /// Tokens that the repetition penalty looks back on.
 const RECENT: usize = 64;
 
@@ -74,15 +77,24 @@ pub struct Sampler {
 
 impl Sampler {
     /// A sampler for a vocabulary of `vocab_size` tokens.
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
+    pub fn new(vocab_size: usize, sampling: Sampling, seed: u64) -> Result<Self, OutOfMemory> {
+        let random = Random::new(seed);
+        let (probabilities, sorted, recent) = (room(vocab_size)?, room(vocab_size)?, room(RECENT)?);
+        Ok(Self { sampling, random, probabilities, sorted, recent })
+    }
+
+    /// Bytes that [`Sampler::new`] reserves.
     #[must_use]
-    pub fn new(vocab_size: usize, sampling: Sampling, seed: u64) -> Self {
-        Self {
-            sampling,
-            random: Random::new(seed),
-            probabilities: Vec::with_capacity(vocab_size),
-            sorted: Vec::with_capacity(vocab_size),
-            recent: Vec::with_capacity(RECENT),
-        }
+    pub fn bytes(vocab_size: usize) -> usize {
+        vocab_size * (size_of::<f32>() + size_of::<(f32, u32)>()) + RECENT * size_of::<u32>()
+    }
+
+    /// Forgets the text so far, which the repetition penalty looks back on.
+    pub fn forget(&mut self) {
+        self.recent.clear();
     }
 
     /// Starts the random generator afresh.
@@ -107,7 +119,7 @@ impl Sampler {
         if repeat_penalty != 1.0 {
             self.penalize(repeat_penalty);
         }
-        if temperature == 0.0 {
+        if temperature < COLD {
             return argmax(&self.probabilities) as u32;
         }
         self.probabilities.iter_mut().for_each(|p| *p /= temperature);

@@ -96,6 +96,19 @@ impl Entry {
     }
 }
 
+/// What a stick holds beside its models: the boot program and the licences of this project.
+#[must_use]
+pub fn boot_entries(efi: PathBuf) -> Vec<Entry> {
+    let license = |name: &str, text: &str| {
+        Entry::new(format!("LICENSES/{name}"), Content::Bytes(text.as_bytes().to_vec()))
+    };
+    vec![
+        Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi)),
+        license("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
+        license("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),
+    ]
+}
+
 /// Writes a bootable image of `entries` to `output`: [`Plan::new`], then [`Plan::write`].
 ///
 /// `label` is the volume's name, at most 11 characters. `progress` is called with the bytes of

@@ -7,8 +7,8 @@
 //! 15 bits keep SmolLM2's logits within 0.004 of f32 activations; 8 bits are off by 1.1 and spoil
 //! its answers. Sums of 32 products of an i8 and an i16 are exact in i32.
 
-use crate::Kernels;
-use alloc::{vec, vec::Vec};
+use crate::{Kernels, OutOfMemory, zeros};
+use alloc::vec::Vec;
 
 /// Values in a block.
 pub(crate) const BLOCK: usize = 32;
@@ -38,17 +38,13 @@ pub struct Activations {
 
 impl Activations {
     /// Reserves room for the largest batch.
-    #[must_use]
-    pub fn new(max_tokens: usize, max_cols: usize) -> Self {
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
+    pub fn new(max_tokens: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
         let len = max_tokens * max_cols;
-        Self {
-            max_cols,
-            tokens: 0,
-            cols: 0,
-            x: vec![0.0; len],
-            q: vec![0; len],
-            infos: vec![BlockInfo::default(); len / BLOCK],
-        }
+        let (x, q, infos) = (zeros(len)?, zeros(len)?, zeros(len / BLOCK)?);
+        Ok(Self { max_cols, tokens: 0, cols: 0, x, q, infos })
     }
 
     /// Bytes that [`Activations::new`] reserves.

@@ -128,8 +128,13 @@ impl Kernels {
     /// The fastest kernels that this CPU can run.
     #[must_use]
     pub fn best() -> Self {
-        let scalar = Self { isa: Isa::Scalar, table: &scalar::TABLE };
-        Isa::ALL.into_iter().find_map(|isa| Self::new(isa).ok()).unwrap_or(scalar)
+        Isa::ALL.into_iter().find_map(|isa| Self::new(isa).ok()).unwrap_or(Self::scalar())
+    }
+
+    /// The kernels that run everywhere.
+    #[must_use]
+    pub fn scalar() -> Self {
+        Self { isa: Isa::Scalar, table: &scalar::TABLE }
     }
 
     /// The kernels of one instruction set.

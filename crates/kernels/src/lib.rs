@@ -29,6 +29,7 @@ mod matmul;
 mod ops;
 mod parallel;
 mod pool;
+mod reserve;
 mod scalar;
 
 pub use activations::Activations;
@@ -37,3 +38,4 @@ pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
 pub use parallel::{Parallel, SingleThread, for_each_chunk};
 pub use pool::{Park, Pool};
+pub use reserve::{OutOfMemory, room, zeros};

@@ -3,8 +3,8 @@
 
 use crate::dispatch::{Panel, RowGroup};
 use crate::parallel::{SharedMut, share};
-use crate::{Activations, Kernels, Parallel};
-use alloc::{vec, vec::Vec};
+use crate::{Activations, Kernels, OutOfMemory, Parallel, zeros};
+use alloc::vec::Vec;
 use core::ops::Range;
 use llamaboot_checkpoint::{Block32, DType, Tensor};
 
@@ -26,17 +26,17 @@ struct ThreadSpace {
 
 impl Workspace {
     /// Room for `threads` threads and matrices of at most `max_cols` columns.
-    #[must_use]
-    pub fn new(threads: usize, max_cols: usize) -> Self {
-        let space = || ThreadSpace {
-            row: vec![0.0; max_cols],
-            panel: Panel {
-                q: vec![0; GROUP * max_cols],
-                scale: vec![0.0; GROUP * max_cols / 16],
-                min: vec![0.0; GROUP * max_cols / 16],
-            },
+    ///
+    /// # Errors
+    /// Where there is not enough memory.
+    pub fn new(threads: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
+        let space = |_| {
+            let scales = GROUP * max_cols / 16;
+            let panel =
+                Panel { q: zeros(GROUP * max_cols)?, scale: zeros(scales)?, min: zeros(scales)? };
+            Ok(ThreadSpace { row: zeros(max_cols)?, panel })
         };
-        Self { threads: (0..threads).map(|_| space()).collect() }
+        Ok(Self { threads: (0..threads).map(space).collect::<Result<_, _>>()? })
     }
 
     /// Bytes that [`Workspace::new`] reserves.

@@ -4,7 +4,12 @@
 use core::ops::Range;
 
 /// Something that can run one job on several threads at once.
-pub trait Parallel: Sync {
+///
+/// # Safety
+/// Callers let each index write memory of its own without further locks, so an implementation must
+/// call the job with each index at most once at a time, with none out of range, must not return
+/// while a call is still running, and must answer [`Parallel::threads`] with the same number always.
+pub unsafe trait Parallel: Sync {
     /// How many threads take part in [`Parallel::run`].
     fn threads(&self) -> usize;
 
@@ -17,7 +22,8 @@ pub trait Parallel: Sync {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SingleThread;
 
-impl Parallel for SingleThread {
+// SAFETY: one thread, one call, done when it returns.
+unsafe impl Parallel for SingleThread {
     fn threads(&self) -> usize {
         1
     }

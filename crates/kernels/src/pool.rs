@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! run:   job := …; running := n - 1; generation += 1; job(0); spin until running = 0
-//! work:  spin until generation changes (then sleep, where the platform can); job(i); running -= 1
+//! work:  spin until generation changes (then sleep, where the platform can); job(i);
+//!        running -= 1
 //! ```
 //! Spinning is bounded: a worker that saw no work for a while asks [`Park`] to let it sleep.
 
@@ -38,6 +39,8 @@ pub struct Pool<P> {
     generation: AtomicU32,
     running: AtomicUsize,
     sleepers: AtomicUsize,
+    /// Index of the next worker to join; the caller of `run` is 0.
+    joined: AtomicUsize,
     busy: AtomicBool,
     stopping: AtomicBool,
     park: P,
@@ -48,8 +51,8 @@ pub struct Pool<P> {
 unsafe impl<P: Sync> Sync for Pool<P> {}
 
 impl<P: Park> Pool<P> {
-    /// A pool in which `threads - 1` workers will call [`Pool::work`]. All of them must: `run`
-    /// waits for each.
+    /// A pool in which `threads - 1` workers will call [`Pool::work`], now or later: `run` waits
+    /// for all of them.
     pub const fn new(threads: usize, park: P) -> Self {
         Self {
             threads,
@@ -57,26 +60,34 @@ impl<P: Park> Pool<P> {
             generation: AtomicU32::new(0),
             running: AtomicUsize::new(0),
             sleepers: AtomicUsize::new(0),
+            joined: AtomicUsize::new(1),
             busy: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             park,
         }
     }
 
-    /// The life of worker `index` (1 to `threads - 1`); returns after [`Pool::stop`].
-    pub fn work(&self, index: usize) {
+    /// The life of a worker; returns after [`Pool::stop`], or at once where the pool has all its
+    /// workers already.
+    pub fn work(&self) {
+        let index = self.joined.fetch_add(1, Ordering::Relaxed);
+        if index >= self.threads {
+            return;
+        }
         let mut seen = 0;
         loop {
             seen = self.next_generation(seen);
             if self.stopping.load(Ordering::Acquire) {
                 return;
             }
+            let _done = OnDrop(|| {
+                self.running.fetch_sub(1, Ordering::Release);
+            });
             // SAFETY: `run` wrote the job before it released this generation and does not touch
             // it again before `running` is 0, to which this worker still contributes.
             if let Some(job) = unsafe { *self.job.get() } {
                 job(index);
             }
-            self.running.fetch_sub(1, Ordering::Release);
         }
     }
 
@@ -114,7 +125,18 @@ impl<P: Park> Pool<P> {
     }
 }
 
-impl<P: Park> Parallel for Pool<P> {
+/// Runs at the end of a scope, whether that is reached or unwound.
+struct OnDrop<F: FnMut()>(F);
+
+impl<F: FnMut()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+// SAFETY: workers get their indices from a counter, one each; `run` is guarded against a second
+// caller and waits, unwinding included, until every worker has finished the job.
+unsafe impl<P: Park> Parallel for Pool<P> {
     fn threads(&self) -> usize {
         self.threads
     }
@@ -135,12 +157,14 @@ impl<P: Park> Parallel for Pool<P> {
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             self.park.wake();
         }
+        let _finish = OnDrop(|| {
+            let mut spins = 0_u32;
+            while self.running.load(Ordering::Acquire) > 0 {
+                spins = spins.wrapping_add(1);
+                self.pause(spins);
+            }
+            self.busy.store(false, Ordering::Release);
+        });
         job(0);
-        let mut spins = 0_u32;
-        while self.running.load(Ordering::Acquire) > 0 {
-            spins = spins.wrapping_add(1);
-            self.pause(spins);
-        }
-        self.busy.store(false, Ordering::Release);
     }
 }

@@ -24,7 +24,7 @@ pub(crate) static TABLE: Table = Table {
 const LANES: usize = 16;
 
 /// `lane j + lane j + half`, halving until one is left.
-pub(crate) fn reduce(mut lanes: [f32; LANES]) -> f32 {
+fn reduce(mut lanes: [f32; LANES]) -> f32 {
     let mut half = LANES / 2;
     while half > 0 {
         for j in 0..half {
@@ -36,7 +36,7 @@ pub(crate) fn reduce(mut lanes: [f32; LANES]) -> f32 {
 }
 
 /// Goes on with a dot product in `lanes`; `a` and `b` start at a multiple of 16.
-pub(crate) fn dot_into(lanes: &mut [f32; LANES], a: &[f32], b: &[f32]) {
+fn dot_into(lanes: &mut [f32; LANES], a: &[f32], b: &[f32]) {
     for (a, b) in a.chunks(LANES).zip(b.chunks(LANES)) {
         for ((lane, &a), &b) in lanes.iter_mut().zip(a).zip(b) {
             *lane = fma(a, b, *lane);
@@ -75,13 +75,13 @@ fn weighted_sum(weights: &[f32], values: &[f32], out: &mut [f32]) {
     }
 }
 
-pub(crate) fn exp_minus(x: &mut [f32], max: f32) {
+fn exp_minus(x: &mut [f32], max: f32) {
     for x in x {
         *x = exp(*x - max);
     }
 }
 
-pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
+fn swiglu(gate: &mut [f32], up: &[f32]) {
     for (gate, &up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + exp(-*gate)) * up;
     }
@@ -113,7 +113,7 @@ fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Rows of blocks against every token of `x`; `out(token, row in group, value)`.
+/// Rows of blocks against every token of `x`.
 fn block_rows(group: &mut RowGroup<'_>, x: &Activations) {
     let RowGroup { tensor, rows, out, .. } = group;
     let (dtype, blocks) = (tensor.dtype, tensor.cols / BLOCK);

@@ -34,7 +34,7 @@ fn scalar() -> Kernels {
 fn others() -> Vec<Kernels> {
     let found: Vec<_> = Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()).collect();
     if found.len() < Isa::ALL.len() {
-        eprintln!("SKIPPED: this CPU has only {found:?}");
+        llamaboot_test_support::skipped(&format!("this CPU has only {found:?}"));
     }
     found.into_iter().filter(|k| k.isa() != Isa::Scalar).collect()
 }
@@ -105,8 +105,8 @@ fn random_weights(
 
 fn product(k: Kernels, threads: &dyn Parallel, w: &Tensor<'_>, x: &[f32]) -> Vec<u32> {
     let tokens = x.len() / w.cols;
-    let mut space = Workspace::new(threads.threads(), w.cols);
-    let mut activations = Activations::new(tokens, w.cols);
+    let mut space = Workspace::new(threads.threads(), w.cols).unwrap();
+    let mut activations = Activations::new(tokens, w.cols).unwrap();
     activations.load(k, x, w.cols, w.dtype.is_blocked());
     let mut out = vec![0.0; tokens * w.rows];
     k.matmul(threads, &mut space, w, &activations, &mut out);
@@ -155,7 +155,7 @@ proptest! {
         }
         let pool = Pool::new(3, Spin);
         let threaded = std::thread::scope(|scope| {
-            (1..3).for_each(|i| { let pool = &pool; scope.spawn(move || pool.work(i)); });
+            (1..3).for_each(|_| { scope.spawn(|| pool.work()); });
             let out = product(Kernels::best(), &pool, &w, &x);
             pool.stop();
             out

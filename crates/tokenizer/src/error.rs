@@ -79,6 +79,19 @@ pub enum Error {
         found: usize,
     },
 
+    /// The special tokens have more different lengths than
+    /// [`MAX_SPECIAL_LENGTHS`](crate::MAX_SPECIAL_LENGTHS).
+    #[error(
+        "tokenizer.ggml.token_type: expected special tokens of at most {max} different \
+             lengths, found {found}"
+    )]
+    SpecialLengths {
+        /// The limit.
+        max: usize,
+        /// The number found.
+        found: usize,
+    },
+
     /// A score is not a number, so no order of merges follows from it.
     #[error("{what}, token {token}: expected a number as score, found NaN")]
     Score {

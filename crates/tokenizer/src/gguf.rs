@@ -14,7 +14,7 @@ use crate::pretokenize::PreTokenizer;
 use crate::sentencepiece::{Dialect, SentencePiece, byte_value, push_plain_spaces};
 use crate::special::SpecialTokens;
 use crate::vocab::{TokenType, Vocab};
-use crate::{Ends, MAX_TOKENS, Model, Tokenizer};
+use crate::{Ends, MAX_SPECIAL_LENGTHS, MAX_TOKENS, Model, Tokenizer};
 
 const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
@@ -167,6 +167,10 @@ fn finish(
         use TokenType::{Control, Unknown, UserDefined};
         matches!(vocab.kind(id), Some(Control | Unknown | UserDefined))
     });
+    if special.lengths() > MAX_SPECIAL_LENGTHS {
+        let (max, found) = (MAX_SPECIAL_LENGTHS, special.lengths());
+        return Err(Error::SpecialLengths { max, found });
+    }
     let adds_bos = gguf.add_bos.unwrap_or(llama) && bos.is_some();
     let ends = Ends { text: ends.clone(), turn: ends };
     Ok(Tokenizer { vocab, model, user_defined, special, bos, eos, ends, adds_bos, kind })

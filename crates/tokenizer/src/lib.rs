@@ -53,6 +53,10 @@ pub const MAX_TOKEN_BYTES: usize = 4096;
 /// The most that all tokens together may take, in bytes.
 pub const MAX_VOCAB_BYTES: usize = 1 << 28;
 
+/// The most different lengths that special tokens may have; those in use have about twenty. A
+/// text is searched once for each.
+pub const MAX_SPECIAL_LENGTHS: usize = 64;
+
 /// What [`Tokenizer::encode`] does with the text of a control token, such as `<|im_start|>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Special {
@@ -205,6 +209,13 @@ impl Tokenizer {
     /// The control or user-defined token with this text, such as `<|im_start|>`.
     pub fn control_id(&self, text: &str) -> Option<u32> {
         self.special.find(text)
+    }
+
+    /// As [`Tokenizer::control_id`]; from here on the text is plain text wherever a user types it,
+    /// also where the file calls the token user-defined.
+    pub fn reserve_control(&mut self, text: &str) -> Option<u32> {
+        self.user_defined.remove(text);
+        self.control_id(text)
     }
 
     /// What kind of tokenizer this is, for people: "llama2.c BPE", "SentencePiece BPE" or

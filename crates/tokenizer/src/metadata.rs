@@ -27,7 +27,11 @@ impl Tokenizer {
 }
 
 fn vocab<'a>(gguf: &Gguf<'a>) -> Result<GgufVocab<'a>, llamaboot_checkpoint::Error> {
-    let id = |key| Ok(gguf.uint(key, u64::from(u32::MAX))?.map(|id| id as u32));
+    let id = |key| match gguf.get(key) {
+        // A converter's way to say that there is none.
+        Some(Value::Int(-1)) => Ok(None),
+        _ => Ok(gguf.uint(key, u64::from(u32::MAX))?.map(|id| id as u32)),
+    };
     let strings = |key| Ok(gguf.array(key)?.and_then(Array::byte_strings));
     Ok(GgufVocab {
         model: gguf.text("tokenizer.ggml.model")?.unwrap_or_default(),

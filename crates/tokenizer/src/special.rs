@@ -74,6 +74,18 @@ impl SpecialTokens {
         SpecialTokens { groups }
     }
 
+    /// How many different lengths there are: a text is gone through once for each.
+    pub(crate) fn lengths(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// Searches for the token with this text no more.
+    pub(crate) fn remove(&mut self, text: &str) {
+        for group in &mut self.groups {
+            group.tokens.retain(|(token, _)| token != text.as_bytes());
+        }
+    }
+
     /// The token whose text is exactly `text`.
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         let group = self.groups.iter().find(|group| group.len == text.len())?;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use llamaboot_chat::bytes_text;
 use llamaboot_engine::{Logits, Random};
 use serde_json::json;
+use std::io::Write as _;
 use std::time::Instant;
 
 pub(crate) fn run(args: &Bench) -> Result<()> {
@@ -45,23 +46,21 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
     let resident =
         resident_bytes().unwrap_or(loaded.plan(prompt + new, engine.batch(), threads).total());
     let bytes_per_token = engine.model().bytes_per_token();
+    let mut out = std::io::stdout().lock();
     if args.json {
         let report = json!({
-            "prefill_tok_s": prefill, "decode_tok_s": decode, "load_s": load_s, "threads": threads,
+            "prefill_tok_s": prefill, "decode_tok_s": decode, "threads": threads,
             "isa": isa.name(), "resident_bytes": resident, "bytes_per_token": bytes_per_token,
         });
-        println!("{report}");
-        return Ok(());
+        return Ok(writeln!(out, "{report}")?);
     }
-    println!("{}: {}, {isa}, {threads} threads", loaded.name(), loaded.format());
-    println!("  load     {load_s:>9.3} s");
-    println!(
-        "  prefill  {prefill:>9.1} tokens/s  ({prompt} tokens in batches of {})",
-        engine.batch()
-    );
-    println!("  decode   {decode:>9.1} tokens/s  ({new} tokens, one by one)");
-    println!("  weights  {:>9.2} GB/s while decoding", decode * bytes_per_token as f64 / 1e9);
-    println!("  resident {:>9}", bytes_text(resident));
+    let (batch, rate) = (engine.batch(), decode * bytes_per_token as f64 / 1e9);
+    writeln!(out, "{}: {}, {isa}, {threads} threads", loaded.name(), loaded.format())?;
+    writeln!(out, "  load     {load_s:>9.3} s")?;
+    writeln!(out, "  prefill  {prefill:>9.1} tokens/s  ({prompt} tokens in batches of {batch})")?;
+    writeln!(out, "  decode   {decode:>9.1} tokens/s  ({new} tokens, one by one)")?;
+    writeln!(out, "  weights  {rate:>9.2} GB/s while decoding")?;
+    writeln!(out, "  resident {:>9}", bytes_text(resident))?;
     Ok(())
 }
 

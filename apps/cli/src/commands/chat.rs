@@ -4,25 +4,23 @@ use crate::args::Chat;
 use crate::model::{HostClock, Loaded, sampling};
 use crate::terminal::Terminal;
 use anyhow::Result;
-use llamaboot_chat::{Console as _, Exit, ModelInfo, Session, Settings, Template};
+use llamaboot_chat::{Console as _, Exit, ModelInfo, Session, Settings, template_for};
 use llamaboot_engine::Sampling;
 
 pub(crate) fn run(args: &Chat) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
-    let tokenizer = loaded.tokenizer()?;
-    let engine = loaded.engine(&args.run, 0)?;
+    let mut tokenizer = loaded.tokenizer()?;
+    let engine = loaded.engine(&args.run, loaded.longest_context()?)?;
     let settings = Settings {
         sampling: sampling(&args.sampling, Sampling::default()),
         seed: args.sampling.seed,
         max_tokens: args.max_tokens.filter(|&n| n > 0),
         isa: args.run.isa.map(|_| engine.kernels().isa()),
     };
-    let template =
-        loaded.header.gguf.as_ref().map_or(Ok(None), |gguf| Template::of(gguf, &tokenizer));
-    let mut template = template.unwrap_or_else(|message| {
+    let (mut template, unknown) = template_for(&loaded.header, &mut tokenizer);
+    if let Some(message) = unknown {
         eprintln!("llamaboot: {message}");
-        None
-    });
+    }
     match (&mut template, &args.system) {
         (Some(template), Some(system)) => template.set_system(system),
         (None, Some(_)) => eprintln!("llamaboot: a base model takes no --system; it is ignored"),
@@ -31,10 +29,10 @@ pub(crate) fn run(args: &Chat) -> Result<()> {
     let info = ModelInfo {
         name: loaded.name(),
         format: loaded.format(),
-        memory: loaded.plan(0, args.run.batch.into(), engine.threads()).total(),
+        memory: loaded.plan(engine.context(), engine.batch(), engine.threads()).total(),
     };
     let clock = HostClock::new();
-    let mut session = Session::new(engine, &tokenizer, template, settings, &clock, info);
+    let mut session = Session::new(engine, &tokenizer, template, settings, &clock, info)?;
     let mut terminal = Terminal::open();
     match session.run(&mut terminal) {
         Exit::Leave => {}

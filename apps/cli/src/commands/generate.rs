@@ -3,10 +3,10 @@
 use crate::args::Generate;
 use crate::model::{HostClock, Loaded, sampling, seed};
 use anyhow::{Context as _, Result};
-use llamaboot_chat::{Ending, Generated, Generator, Sink, base_prompt};
-use llamaboot_engine::{Sampler, Sampling};
+use llamaboot_chat::{Ending, Generated, Generator, Sink, base_prompt, without_controls};
+use llamaboot_engine::{Engine, Sampler, Sampling};
 use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// llama2.c's defaults.
 const DEFAULT: Sampling =
@@ -15,19 +15,21 @@ const DEFAULT: Sampling =
 pub(crate) fn run(args: &Generate) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
     let tokenizer = loaded.tokenizer()?;
-    let mut engine = loaded.engine(&args.run, 0)?;
-    let steps = if args.steps == 0 { engine.context() } else { args.steps.min(engine.context()) };
-    // llama2.c counts steps from BOS: each takes one token in and prints the next.
+    let context = loaded.header.config.seq_len;
+    let steps = if args.steps == 0 { loaded.longest_context()? } else { args.steps.min(context) };
     let mut prompt = base_prompt(&tokenizer, &args.prompt);
-    prompt.truncate(steps + 1);
-    let mut sink = Stdout { error: None };
+    // llama2.c does not count BOS: each step takes one token in and prints the next.
+    let begins = usize::from(prompt.first().copied() == tokenizer.bos());
+    prompt.truncate(steps + begins);
+    let max_tokens = steps + begins - prompt.len();
+    let mut engine = loaded.engine(&args.run, steps)?;
+    let mut sink = Stdout { error: None, plain: !std::io::stdout().is_terminal() };
     let mut decoder = show_prompt(&tokenizer, &prompt, &mut sink);
-    let max_tokens = steps + 1 - prompt.len();
     let mut sampler = Sampler::new(
         engine.model().config().vocab_size,
         sampling(&args.sampling, DEFAULT),
         seed(&args.sampling),
-    );
+    )?;
     let generated = if max_tokens == 0 {
         None
     } else {
@@ -45,7 +47,9 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     if let Some(error) = sink.error {
         return Err(error.into());
     }
-    generated.inspect(report);
+    if let Some(generated) = generated {
+        report(&generated, &engine);
+    }
     Ok(())
 }
 
@@ -62,20 +66,24 @@ fn show_prompt(tokenizer: &Tokenizer, prompt: &[u32], sink: &mut Stdout) -> Stre
     decoder
 }
 
-fn report(generated: &Generated) {
+fn report(generated: &Generated, engine: &Engine<'_>) {
     let (tokens, rate) = (generated.tokens, generated.tokens_per_second());
-    eprintln!("{tokens} tokens, {rate:.1} tokens/s");
+    let (isa, threads) = (engine.kernels().isa(), engine.threads());
+    eprintln!("{tokens} tokens, {rate:.1} tokens/s ({isa}, {threads} threads)");
 }
 
 struct Stdout {
     error: Option<std::io::Error>,
+    /// A file or a pipe gets every byte; a terminal no control characters.
+    plain: bool,
 }
 
 impl Sink for Stdout {
     fn text(&mut self, text: &str) {
+        let shown = if self.plain { text.into() } else { without_controls(text) };
         let mut out = std::io::stdout().lock();
         if self.error.is_none() {
-            self.error = out.write_all(text.as_bytes()).and_then(|()| out.flush()).err();
+            self.error = out.write_all(shown.as_bytes()).and_then(|()| out.flush()).err();
         }
     }
 

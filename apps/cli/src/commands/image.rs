@@ -4,31 +4,26 @@ use crate::args::{Image, ModelFile};
 use crate::model::Loaded;
 use crate::progress::bar;
 use anyhow::{Context as _, Result, ensure};
-use llamaboot_chat::{bytes_text, is_model_name};
-use llamaboot_image::{Content, Entry, write_image};
+use llamaboot_chat::{bytes_text, is_model_name, tokenizer_names};
+use llamaboot_image::{Content, Entry, boot_entries, write_image};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-const LICENSES: [(&str, &str); 2] = [
-    ("LICENSES/LICENSE-APACHE", include_str!("../../../../LICENSE-APACHE")),
-    ("LICENSES/LICENSE-MIT", include_str!("../../../../LICENSE-MIT")),
-];
-
 pub(crate) fn run(args: &Image) -> Result<()> {
-    let efi = find_efi(args.efi.as_deref())?;
-    let mut entries = vec![Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi))];
+    let mut entries = boot_entries(find_efi(args.efi.as_deref())?);
     for file in &args.models.0 {
         add_model(&mut entries, file)?;
     }
-    entries.extend(LICENSES.map(|(path, text)| Entry::new(path, Content::Bytes(text.into()))));
     let progress = bar(0, None);
     let summary = write_image(&args.output, &entries, "LLAMABOOT", &mut |done, total| {
         progress.set_length(total);
         progress.set_position(done);
     })?;
     progress.finish_and_clear();
-    println!("{}: {}, with", args.output.display(), bytes_text(summary.layout.image_bytes));
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}: {}, with", args.output.display(), bytes_text(summary.layout.image_bytes))?;
     for file in summary.files {
-        println!("  {}  {}", file.path, bytes_text(file.bytes));
+        writeln!(out, "  {}  {}", file.path, bytes_text(file.bytes))?;
     }
     Ok(())
 }
@@ -43,9 +38,9 @@ fn add_model(entries: &mut Vec<Entry>, file: &ModelFile) -> Result<()> {
         "{name}: on the stick a model is known by .gguf or .bin at its end"
     );
     entries.push(Entry::new(format!("models/{name}"), Content::File(loaded.path.clone())));
-    if let Some(tokenizer) = loaded.tokenizer_file().filter(|_| loaded.header.gguf.is_none()) {
-        let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
-        entries.push(Entry::new(format!("models/{stem}.tokenizer.bin"), Content::File(tokenizer)));
+    if let Some(tokenizer) = loaded.tokenizer_file() {
+        let [own, _] = tokenizer_names(&name);
+        entries.push(Entry::new(format!("models/{own}"), Content::File(tokenizer)));
     }
     Ok(())
 }

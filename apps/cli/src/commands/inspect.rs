@@ -5,32 +5,17 @@ use crate::model::Loaded;
 use crate::threads::cores;
 use anyhow::Result;
 use llamaboot_chat::bytes_text;
-use llamaboot_checkpoint::TensorInfo;
 use llamaboot_engine::MemoryPlan;
 use serde_json::{Value, json};
 use std::io::Write as _;
 
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
-    let plan = loaded.plan(0, MemoryPlan::BATCH, cores());
+    let plan = loaded.plan(usize::MAX, MemoryPlan::BATCH, cores());
     let mut out = std::io::stdout().lock();
     let text =
         if args.json { format!("{}\n", as_json(&loaded, &plan)) } else { as_text(&loaded, &plan) };
     Ok(out.write_all(text.as_bytes())?)
-}
-
-/// Dtypes with how many tensors and bytes are stored in each, largest first.
-fn dtypes(tensors: &[TensorInfo]) -> Vec<(String, usize, u64)> {
-    let mut totals: Vec<(String, usize, u64)> = Vec::new();
-    for tensor in tensors {
-        let name = tensor.dtype.to_string();
-        match totals.iter_mut().find(|(known, ..)| *known == name) {
-            Some((_, count, bytes)) => (*count, *bytes) = (*count + 1, *bytes + tensor.len),
-            None => totals.push((name, 1, tensor.len)),
-        }
-    }
-    totals.sort_by_key(|&(.., bytes)| std::cmp::Reverse(bytes));
-    totals
 }
 
 fn tokenizer_kind(loaded: &Loaded) -> String {
@@ -64,7 +49,8 @@ fn as_text(loaded: &Loaded, plan: &MemoryPlan) -> String {
         "norm_eps", config.norm_eps, "rope_base", config.rope_base
     );
     text += &format!("  {:12}{}\n\ntensors\n", "tokenizer", tokenizer_kind(loaded));
-    for (dtype, count, bytes) in dtypes(&header.tensors) {
+    for (dtype, count, bytes) in header.dtypes() {
+        let dtype = dtype.to_string();
         text += &format!("  {dtype:12}{count:4}  {}\n", bytes_text(bytes));
     }
     text += &format!("\nmemory at a context of {}\n", plan.context);
@@ -89,9 +75,10 @@ fn as_text(loaded: &Loaded, plan: &MemoryPlan) -> String {
 
 fn as_json(loaded: &Loaded, plan: &MemoryPlan) -> Value {
     let (header, c) = (&loaded.header, &loaded.header.config);
-    let tensors: Vec<Value> = dtypes(&header.tensors)
+    let tensors: Vec<Value> = header
+        .dtypes()
         .into_iter()
-        .map(|(dtype, count, bytes)| json!({"dtype": dtype, "count": count, "bytes": bytes}))
+        .map(|(dtype, count, bytes)| json!({"dtype": dtype.to_string(), "count": count, "bytes": bytes}))
         .collect();
     json!({
         "file": loaded.name(),

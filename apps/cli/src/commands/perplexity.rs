@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use llamaboot_engine::{Engine, EngineError, Logits};
 use llamaboot_tokenizer::{Special, StreamDecoder, Tokenizer};
 use serde_json::json;
+use std::io::Write as _;
 
 pub(crate) fn run(args: &Perplexity) -> Result<()> {
     let loaded = Loaded::open(&args.model)?;
@@ -26,6 +27,7 @@ pub(crate) fn run(args: &Perplexity) -> Result<()> {
         name()
     );
     ensure!(tokens.len() >= 2, "{}: expected at least 2 tokens of text", args.file.display());
+    ensure!(window >= 2, "{}: a context of {context} leaves nothing to predict", name());
     let mut engine = loaded.engine(&args.run, window)?;
     let progress = bar(tokens.len() as u64, Some("tokens"));
     let mut total = Total::default();
@@ -36,16 +38,16 @@ pub(crate) fn run(args: &Perplexity) -> Result<()> {
     progress.finish_and_clear();
     let per_token = total.nats / total.tokens as f64;
     let per_char = total.nats / total.chars.max(1) as f64;
+    let mut out = std::io::stdout().lock();
     if args.json {
         let tokens = total.tokens;
         let report =
             json!({"tokens": tokens, "nats_per_token": per_token, "nats_per_char": per_char});
-        println!("{report}");
-        return Ok(());
+        return Ok(writeln!(out, "{report}")?);
     }
-    println!("{} tokens in windows of {window}", total.tokens);
-    println!("  nats per token      {per_token:.5}  (perplexity {:.3})", per_token.exp());
-    println!("  nats per character  {per_char:.5}");
+    writeln!(out, "{} tokens in windows of {window}", total.tokens)?;
+    writeln!(out, "  nats per token      {per_token:.5}  (perplexity {:.3})", per_token.exp())?;
+    writeln!(out, "  nats per character  {per_char:.5}")?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ const PANEL_BLOCK: usize = GROUP * BLOCK;
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn quantize(x: &[f32], q: &mut [i16]) -> BlockInfo {
+    assert_eq!((x.len(), q.len()), (BLOCK, BLOCK));
     let magnitude = _mm256_set1_epi32(i32::MAX);
     // SAFETY: `x` holds 32 values.
     let v = unsafe { [0, 8, 16, 24].map(|i| _mm256_loadu_ps(x.as_ptr().add(i))) };

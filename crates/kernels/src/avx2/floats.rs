@@ -30,6 +30,7 @@ fn masked_step(a: &[f32], b: &[f32], acc: __m256) -> __m256 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
     let whole = a.len() / 16 * 16;
     let mut lanes = zero();
     let (pa, pb) = (a.as_ptr(), b.as_ptr());
@@ -77,6 +78,7 @@ pub(super) fn dots(q: &[f32], keys: &[f32], divisor: f32, out: &mut [f32]) {
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn weighted_sum(weights: &[f32], values: &[f32], out: &mut [f32]) {
     let width = out.len();
+    assert_eq!(values.len(), weights.len() * width);
     let mut column = 0;
     while column + 32 <= width {
         let mut acc = [_mm256_setzero_ps(); 4];
