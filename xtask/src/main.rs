@@ -37,6 +37,12 @@ enum Task {
     },
     /// Boot an image of your own in QEMU, in this terminal
     Qemu(demo::Qemu),
+    /// Run the property tests (mutated model files, tokenizers, keys, shapes) for long
+    Fuzz {
+        /// Cases of each property
+        #[arg(long, default_value_t = 20_000)]
+        cases: u32,
+    },
     /// Check formatting, lints, file lengths, stray notes
     Tidy,
     /// Prove that exp is correctly rounded: all 2^32 inputs, a minute or two
@@ -68,11 +74,22 @@ fn start(task: Task) -> Result<()> {
         Task::Demo(options) => demo::demo(&options),
         Task::Test { args } => test(&args),
         Task::Qemu(options) => demo::qemu(&options),
+        Task::Fuzz { cases } => fuzz(cases),
         Task::Tidy => tidy::tidy(),
         Task::Exhaustive => {
             exhaustive::run(&[(&format!("{} kernel", Kernels::best().isa()), exp_kernel)])
         }
     }
+}
+
+/// Every property test of the crates, with many more cases than in `cargo xtask test`.
+fn fuzz(cases: u32) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(root()).arg("test").env("PROPTEST_CASES", cases.to_string());
+    for package in ["checkpoint", "tokenizer", "kernels", "chat", "math"] {
+        cargo.args(["--package", &format!("llamaboot-{package}")]);
+    }
+    run(&mut cargo)
 }
 
 /// The exp of the best kernels, as the engine calls it.

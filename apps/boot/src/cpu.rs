@@ -3,12 +3,14 @@
 
 use crate::clock::Tsc;
 use core::arch::asm;
-use core::arch::x86_64::__cpuid;
+use core::arch::x86_64::{__cpuid, __cpuid_count};
 use core::cell::Cell;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 /// CR4.OSXSAVE: the operating system (here: we) saves extended state with XSAVE.
 const OSXSAVE: u64 = 1 << 18;
-/// CPUID.1:ECX.XSAVE and .AVX.
+/// CPUID.1:ECX.MONITOR, .XSAVE and .AVX.
+const CPUID_MONITOR: u32 = 1 << 3;
 const CPUID_XSAVE: u32 = 1 << 26;
 const CPUID_AVX: u32 = 1 << 28;
 /// XCR0: x87, SSE and AVX state.
@@ -91,6 +93,49 @@ impl Avx {
             );
         }
         after == [pattern; 2]
+    }
+}
+
+/// APIC id of the core that firmware started us on.
+static BOOT_CORE: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// To be called once, on the boot core.
+pub(crate) fn note_boot_core() {
+    BOOT_CORE.store(apic_id(), Ordering::Relaxed);
+}
+
+/// Whether this code runs on the boot core.
+pub(crate) fn is_boot_core() -> bool {
+    BOOT_CORE.load(Ordering::Relaxed) == apic_id()
+}
+
+/// The 32-bit id where the CPU has one: 8 bits do not tell 256 cores apart.
+fn apic_id() -> u32 {
+    if __cpuid(0).eax >= 0xb { __cpuid_count(0xb, 0).edx } else { __cpuid(1).ebx >> 24 }
+}
+
+/// Rounds to nearest even, subnormals kept: what every number here is defined by.
+pub(crate) fn set_float_environment() {
+    let mxcsr: u32 = 0x1f80;
+    // SAFETY: SSE is on (UEFI requires it), and the value masks all exceptions.
+    unsafe { asm!("ldmxcsr [{}]", in(reg) &mxcsr, options(nostack, preserves_flags)) };
+}
+
+/// Whether the CPU has MONITOR and MWAIT.
+pub(crate) fn has_mwait() -> bool {
+    __cpuid(1).ecx & CPUID_MONITOR != 0
+}
+
+/// Sleeps until `value` may have changed from `seen`.
+pub(crate) fn wait_for_change(value: &AtomicU32, seen: u32) {
+    // SAFETY: ring 0, and the caller has checked that the CPU has the instructions. A change
+    // between MONITOR and MWAIT ends the wait at once.
+    unsafe {
+        asm!("monitor", in("rax") value.as_ptr(), in("ecx") 0, in("edx") 0,
+            options(nostack, preserves_flags));
+        if value.load(Ordering::SeqCst) == seen {
+            asm!("mwait", in("eax") 0, in("ecx") 0, options(nostack, preserves_flags));
+        }
     }
 }
 

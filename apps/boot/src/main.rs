@@ -2,8 +2,8 @@
 //! for (memory, files, keys, a screen, a clock); the conversation itself is `llamaboot-chat`.
 //!
 //! ```text
-//! watchdog off → AVX on → console → find models → menu → load → session
-//!                                                    → leave | power off | reboot
+//! watchdog off → AVX on → console → other cores → find models → menu → load → session
+//!     → leave | power off | reboot
 //! ```
 
 #![no_main]
@@ -13,6 +13,7 @@ extern crate alloc;
 
 mod clock;
 mod console;
+mod cores;
 mod cpu;
 mod files;
 mod keyboard;
@@ -25,11 +26,13 @@ mod serial;
 use alloc::format;
 use alloc::vec::Vec;
 use llamaboot_chat::{Console as _, Exit, MenuItem, choose};
+use llamaboot_kernels::Parallel;
 use uefi::prelude::*;
 use uefi::runtime::{self, ResetType};
 
 use clock::Tsc;
 use console::BootConsole;
+use cores::Cores;
 use models::Found;
 
 /// What to do without a model: the line a user needs most.
@@ -41,6 +44,8 @@ this stick (FAT32) and start again.\n";
 fn main() -> Status {
     // The boot manager arms the watchdog for five minutes before it starts us.
     let _ = boot::set_watchdog_timer(0, 0x1_0000, None);
+    cpu::note_boot_core();
+    cpu::set_float_environment();
     let avx = cpu::Avx::enable();
     let clock = Tsc::calibrate();
     let mut console = BootConsole::open(clock);
@@ -49,7 +54,12 @@ fn main() -> Status {
         console.write("this firmware overwrites AVX registers: staying on the scalar kernels\n");
         avx.disable();
     }
-    let exit = run(&mut console, clock);
+    let cores = Cores::start(clock);
+    if let Some(notice) = cores.notice() {
+        console.write(&notice);
+    }
+    let exit = run(&mut console, clock, cores.threads());
+    drop(cores);
     drop(console);
     avx.disable();
     match exit {
@@ -60,7 +70,7 @@ fn main() -> Status {
 }
 
 /// Menu and sessions until the user leaves.
-fn run(console: &mut BootConsole, clock: Tsc) -> Exit {
+fn run(console: &mut BootConsole, clock: Tsc, threads: &dyn Parallel) -> Exit {
     let found = models::find();
     if found.is_empty() {
         console.write(NO_MODEL);
@@ -71,10 +81,10 @@ fn run(console: &mut BootConsole, clock: Tsc) -> Exit {
     // A single model starts at once; after a fault the menu comes, and it says what is wrong.
     let mut choice = (found.len() == 1).then_some(0);
     loop {
-        let Some(index) = choice.or_else(|| menu(console, &found)) else {
+        let Some(index) = choice.or_else(|| menu(console, &found, threads.threads())) else {
             return Exit::Leave;
         };
-        match models::converse(console, &found[index], clock) {
+        match models::converse(console, &found[index], clock, threads) {
             Ok(exit) => return exit,
             Err(message) => console.write(&format!("{}: {message}\n\n", found[index].path)),
         }
@@ -82,8 +92,9 @@ fn run(console: &mut BootConsole, clock: Tsc) -> Exit {
     }
 }
 
-fn menu(console: &mut BootConsole, found: &[Found]) -> Option<usize> {
+fn menu(console: &mut BootConsole, found: &[Found], threads: usize) -> Option<usize> {
     let available = memory::available();
-    let items: Vec<MenuItem> = found.iter().map(|model| model.menu_item(available)).collect();
+    let items: Vec<MenuItem> =
+        found.iter().map(|model| model.menu_item(available, threads)).collect();
     choose(console, "Models on this machine:", &items)
 }

@@ -13,7 +13,7 @@ use llamaboot_chat::{
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
 use llamaboot_engine::{Engine, MemoryPlan, Model};
-use llamaboot_kernels::SingleThread;
+use llamaboot_kernels::Parallel;
 use uefi::Handle;
 
 /// A header that goes on past this is no header.
@@ -50,8 +50,8 @@ pub(crate) fn find() -> Vec<Found> {
 
 impl Found {
     /// Name, size, format, and the memory it needs or why it cannot run.
-    pub(crate) fn menu_item(&self, available: u64) -> MenuItem {
-        let described = self.describe(available);
+    pub(crate) fn menu_item(&self, available: u64, threads: usize) -> MenuItem {
+        let described = self.describe(available, threads);
         let usable = described.is_ok();
         let detail = described.unwrap_or_else(|message| message);
         MenuItem {
@@ -61,13 +61,13 @@ impl Found {
         }
     }
 
-    fn describe(&self, available: u64) -> Result<String, String> {
+    fn describe(&self, available: u64, threads: usize) -> Result<String, String> {
         let mut file = OpenFile::open(&self.place(&self.name))?;
         let head = read_header(&mut file)?;
         let regions = Regions::prefix(head.bytes(), self.len);
         let header = Header::parse(&regions).map_err(|e| e.to_string())?;
         let format = format!("{} {}", header.format, header.dtype_name());
-        let plan = fitted(&header, self.len, available)?;
+        let plan = fitted(&header, self.len, available, threads)?;
         Ok(format!("{format}, needs {} of {}", bytes_text(plan.total()), bytes_text(available)))
     }
 
@@ -97,10 +97,15 @@ impl Found {
 }
 
 /// The longest context that fits the memory there is.
-fn fitted(header: &Header<'_>, len: u64, available: u64) -> Result<MemoryPlan, String> {
-    MemoryPlan::fitted(header, len, available, 1).ok_or_else(|| {
+fn fitted(
+    header: &Header<'_>,
+    len: u64,
+    available: u64,
+    threads: usize,
+) -> Result<MemoryPlan, String> {
+    MemoryPlan::fitted(header, len, available, threads).ok_or_else(|| {
         let (context, batch) = (MemoryPlan::MIN_CONTEXT, MemoryPlan::BATCH);
-        let least = MemoryPlan::new(header, len, context, batch, 1).total();
+        let least = MemoryPlan::new(header, len, context, batch, threads).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
         format!("needs {least} of memory, {available} are free: take a smaller model")
     })
@@ -128,8 +133,10 @@ pub(crate) fn converse(
     console: &mut BootConsole,
     found: &Found,
     clock: Tsc,
+    threads: &dyn Parallel,
 ) -> Result<Exit, String> {
-    console.write(&format!("{}: {}\n", found.path, found.describe(memory::available())?));
+    let described = found.describe(memory::available(), threads.threads())?;
+    console.write(&format!("{}: {described}\n", found.path));
     let mut file = OpenFile::open(&found.place(&found.name))?;
     let head = read_header(&mut file)?;
     let header =
@@ -140,7 +147,7 @@ pub(crate) fn converse(
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);
     let settings = Settings::default();
-    let (engine, plan) = start(&header, &model, &settings)?;
+    let (engine, plan) = start(&header, &model, &settings, threads)?;
     let (template, unknown) = template_for(&header, &mut tokenizer);
     if let Some(message) = unknown {
         console.write(&format!("{message}\n"));
@@ -160,13 +167,15 @@ fn start<'m>(
     header: &Header<'_>,
     model: &'m Model<'m>,
     settings: &Settings,
+    threads: &'m dyn Parallel,
 ) -> Result<(Engine<'m>, MemoryPlan), String> {
-    let mut plan = fitted(header, 0, memory::available())?;
+    let count = threads.threads();
+    let mut plan = fitted(header, 0, memory::available(), count)?;
     loop {
-        match Engine::new(model, &plan, settings.kernels(), &SingleThread) {
+        match Engine::new(model, &plan, settings.kernels(), threads) {
             Ok(engine) => return Ok((engine, plan)),
             Err(error) if plan.context <= MemoryPlan::MIN_CONTEXT => return Err(error.to_string()),
-            Err(_) => plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, 1),
+            Err(_) => plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, count),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The last words: on a bug of ours the message goes to serial line and screen, and after a while
-//! firmware gets the machine back.
+//! firmware gets the machine back. Another core than the boot core may call nothing of firmware's; it
+//! leaves the message to the boot core and stops.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -11,6 +12,11 @@ static PANICKED: AtomicBool = AtomicBool::new(false);
 
 #[panic_handler]
 fn panic(info: &PanicInfo<'_>) -> ! {
+    if crate::cores::note_panic_of_worker() {
+        loop {
+            core::hint::spin_loop();
+        }
+    }
     if !PANICKED.swap(true, Ordering::AcqRel) {
         // Without allocating: memory may be what has run out.
         let _ = write!(LastWords, "\r\nllamaboot: internal error, please report this: {info}\r\n");

@@ -128,7 +128,7 @@ impl Park for Spin {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+
 
     #[test]
     fn products_agree(

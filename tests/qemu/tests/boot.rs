@@ -185,6 +185,32 @@ fn lit_share(picture: &std::path::Path) -> f64 {
     lit as f64 / (info.width * info.height) as f64
 }
 
+/// With two and with four cores: all come up, and every bit stays the same; then all are given
+/// back, and the machine goes on to firmware.
+#[test]
+fn more_cores_give_the_same_bits() {
+    let (Some(files), Some(story)) = (stories("models/"), golden("expected_greedy_n200.txt"))
+    else {
+        return;
+    };
+    let expected = host_logits(&data("stories260K/stories260K.bin").unwrap());
+    let disk = image(files);
+    for cores in [2, 4] {
+        let mut prompt = Prompt(start(&Machine { cores, ..Machine::new(&disk.path) }));
+        prompt.expect(&format!("avx2, {cores} cores."), BOOT);
+        prompt.expect(">>> ", SHORT);
+        for isa in ["avx2", "scalar"] {
+            prompt.ask(&format!("/set isa {isa}"));
+            assert_eq!(prompt.ask("/logits"), expected, "{cores} cores, {isa}");
+        }
+        prompt.ask("/set temperature 0");
+        prompt.ask("/set max_tokens 200");
+        assert_story(&prompt.ask(""), &story, 200);
+        prompt.send("/bye\r");
+        prompt.expect("BdsDxe: ", SHORT);
+    }
+}
+
 /// Every kind of bad file gets one line, and the menu comes back until a good one is chosen.
 #[test]
 fn bad_files_are_told_apart_and_the_menu_comes_back() {
