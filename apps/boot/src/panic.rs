@@ -1,6 +1,6 @@
 //! The last words: on a bug of ours the message goes to serial line and screen, and after a while
-//! firmware gets the machine back. Another core than the boot core may call nothing of firmware's; it
-//! leaves the message to the boot core and stops.
+//! firmware gets the machine back. Another core than the boot core may call nothing of firmware's;
+//! it leaves the message to the boot core and stops.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;

@@ -8,7 +8,7 @@ use core::ops::Range;
 /// # Safety
 /// Callers let each index write memory of its own without further locks, so an implementation must
 /// call the job with each index at most once at a time, with none out of range, must not return
-/// while a call is still running, and must answer [`Parallel::threads`] with the same number always.
+/// while a call is still running, and must answer [`Parallel::threads`] with one number always.
 pub unsafe trait Parallel: Sync {
     /// How many threads take part in [`Parallel::run`].
     fn threads(&self) -> usize;

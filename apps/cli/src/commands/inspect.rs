@@ -78,7 +78,9 @@ fn as_json(loaded: &Loaded, plan: &MemoryPlan) -> Value {
     let tensors: Vec<Value> = header
         .dtypes()
         .into_iter()
-        .map(|(dtype, count, bytes)| json!({"dtype": dtype.to_string(), "count": count, "bytes": bytes}))
+        .map(|(dtype, count, bytes)| {
+            json!({"dtype": dtype.to_string(), "count": count, "bytes": bytes})
+        })
         .collect();
     json!({
         "file": loaded.name(),
