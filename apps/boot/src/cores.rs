@@ -27,7 +27,8 @@ use llamaboot_chat::Clock as _;
 use llamaboot_kernels::{Parallel, Park, Pool, SingleThread};
 use uefi::boot::{self, EventType, OpenProtocolAttributes, OpenProtocolParams, Tpl};
 use uefi::proto::pi::mp::MpServices;
-use uefi::{Event, Handle};
+use uefi::runtime::{self, ResetType};
+use uefi::{Event, Handle, Status};
 
 /// Cores used at most.
 const MAX_CORES: usize = 256;
@@ -114,11 +115,12 @@ impl Team {
         let mp = unsafe {
             boot::open_protocol::<MpServices>(params, OpenProtocolAttributes::GetProtocol)?
         };
-        let expected = mp.get_number_of_processors()?.enabled.clamp(1, MAX_CORES) - 1;
+        let expected = mp.get_number_of_processors()?.enabled.saturating_sub(1);
         if expected == 0 {
             return Ok(None);
         }
-        let stacks = (0..expected).map_while(|_| Pages::allocate(STACK_LEN)).collect();
+        let stacks =
+            (0..expected.min(MAX_CORES - 1)).map_while(|_| Pages::allocate(STACK_LEN)).collect();
         let shared = Box::new(Shared {
             knocks: AtomicUsize::new(0),
             pool: AtomicPtr::new(ptr::null_mut()),
@@ -149,7 +151,8 @@ impl Team {
 }
 
 impl Drop for Team {
-    /// Firmware may reuse our memory once we return: no worker may be left in it.
+    /// Firmware reuses our memory once we return: no core may be left in it. One that firmware does
+    /// not report back leaves nothing but a restart.
     fn drop(&mut self) {
         let Some(shared) = self.shared.take() else { return };
         self.pool.stop();
@@ -157,10 +160,10 @@ impl Drop for Team {
             spin_loop();
         }
         if self.missing > 0 {
-            // A core may still come and knock, however late.
+            // A core that firmware reports back late may still come and knock.
             Box::leak(shared);
         }
-        // Firmware looks every 100 ms. An event that it may still signal is not closed.
+        // Firmware looks every 100 ms.
         if let Some(finished) = self.finished.take() {
             for _ in 0..100 {
                 if boot::check_event(&finished).unwrap_or(false) {
@@ -169,6 +172,7 @@ impl Drop for Team {
                 }
                 boot::stall(Duration::from_millis(10));
             }
+            runtime::reset(ResetType::COLD, Status::ABORTED, None);
         }
     }
 }
@@ -239,10 +243,12 @@ impl Idle {
 
 impl Park for Idle {
     fn sleep(&self, generation: &AtomicU32, seen: u32) {
-        if self.mwait {
-            cpu::wait_for_change(generation, seen);
-        } else {
-            spin_loop();
+        while generation.load(Ordering::SeqCst) == seen {
+            if self.mwait {
+                cpu::wait_for_change(generation, seen);
+            } else {
+                spin_loop();
+            }
         }
     }
 

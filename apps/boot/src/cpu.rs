@@ -111,7 +111,14 @@ pub(crate) fn is_boot_core() -> bool {
 
 /// The 32-bit id where the CPU has one: 8 bits do not tell 256 cores apart.
 fn apic_id() -> u32 {
-    if __cpuid(0).eax >= 0xb { __cpuid_count(0xb, 0).edx } else { __cpuid(1).ebx >> 24 }
+    if __cpuid(0).eax >= 0xb {
+        let topology = __cpuid_count(0xb, 0);
+        // Some CPUs count the leaf but leave it empty.
+        if topology.ebx & 0xffff != 0 {
+            return topology.edx;
+        }
+    }
+    __cpuid(1).ebx >> 24
 }
 
 /// Rounds to nearest even, subnormals kept: what every number here is defined by.
@@ -121,9 +128,18 @@ pub(crate) fn set_float_environment() {
     unsafe { asm!("ldmxcsr [{}]", in(reg) &mxcsr, options(nostack, preserves_flags)) };
 }
 
-/// Whether the CPU has MONITOR and MWAIT.
+/// Whether the CPU has MONITOR and MWAIT, and a store to the monitored line reliably ends the wait:
+/// that is all that wakes a core here. Intel lists models where it may not (Goldmont, Ice Lake
+/// servers, Lunar Lake) or where the line must be flushed first (Dunnington, Nehalem-EX,
+/// Westmere-EX); their idle cores spin.
 pub(crate) fn has_mwait() -> bool {
-    __cpuid(1).ecx & CPUID_MONITOR != 0
+    const UNRELIABLE: [u32; 7] = [0x1d, 0x2e, 0x2f, 0x5c, 0x6a, 0x6c, 0xbd];
+    let (vendor, version) = (__cpuid(0), __cpuid(1));
+    let intel = (vendor.ebx, vendor.edx, vendor.ecx) == (0x756e_6547, 0x4965_6e69, 0x6c65_746e);
+    let family_6 = version.eax >> 8 & 15 == 6;
+    let model = (version.eax >> 12 & 0xf0) | (version.eax >> 4 & 15);
+    let unreliable = intel && family_6 && UNRELIABLE.contains(&model);
+    version.ecx & CPUID_MONITOR != 0 && !unreliable
 }
 
 /// Sleeps until `value` may have changed from `seen`.

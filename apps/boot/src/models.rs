@@ -139,10 +139,17 @@ pub(crate) fn converse(
     console.write(&format!("{}: {described}\n", found.path));
     let mut file = OpenFile::open(&found.place(&found.name))?;
     let head = read_header(&mut file)?;
-    let header =
+    let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
     let mut tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
-    let pieces = load(console, found, &mut file, &header, clock)?;
+    let mut pieces = load(console, found, &mut file, &header, clock)?;
+    let mut start_at = 0;
+    header.pack(pieces.iter_mut().map(|piece| {
+        let bytes = piece.bytes_mut();
+        let start = start_at;
+        start_at += bytes.len() as u64;
+        (start, bytes)
+    }));
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);

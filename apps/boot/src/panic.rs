@@ -1,11 +1,13 @@
 //! The last words: on a bug of ours the message goes to serial line and screen, and after a while
-//! firmware gets the machine back. Another core than the boot core may call nothing of firmware's;
-//! it leaves the message to the boot core and stops.
+//! the machine restarts; it cannot go back to firmware, for other cores may still run our code.
+//! Another core than the boot core may call nothing of firmware's; it leaves the message to the
+//! boot core and stops.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use uefi::runtime::{self, ResetType};
 use uefi::{CStr16, Status, boot};
 
 static PANICKED: AtomicBool = AtomicBool::new(false);
@@ -21,9 +23,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
         // Without allocating: memory may be what has run out.
         let _ = write!(LastWords, "\r\nllamaboot: internal error, please report this: {info}\r\n");
         boot::stall(Duration::from_secs(20));
-        // SAFETY: nothing of this program runs after it; where firmware refuses, the loop remains.
-        let _ =
-            unsafe { boot::exit(boot::image_handle(), Status::ABORTED, 0, core::ptr::null_mut()) };
+        runtime::reset(ResetType::COLD, Status::ABORTED, None);
     }
     loop {
         core::hint::spin_loop();

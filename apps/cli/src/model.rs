@@ -1,11 +1,11 @@
 //! From a path to a running engine, with errors that name the file.
 
 use crate::args::{IsaName, ModelFile, Run, SamplingArgs};
-use crate::mmap::map;
+use crate::mmap::{map, map_private};
 use crate::threads;
 use anyhow::{Context as _, Result, anyhow, bail};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
-use llamaboot_checkpoint::{Checkpoint, Header, Regions};
+use llamaboot_checkpoint::{Checkpoint, Header, Regions, is_packable};
 use llamaboot_engine::{Engine, MemoryPlan, Model, Sampling};
 use llamaboot_kernels::{Isa, Kernels};
 use llamaboot_tokenizer::Tokenizer;
@@ -88,10 +88,18 @@ impl Loaded {
         let name = || self.path.display().to_string();
         let kernels = kernels(run.isa)?;
         let threads = threads::start(run.threads);
-        let checkpoint =
-            Checkpoint::attach(&self.header, &Regions::whole(self.bytes)).with_context(name)?;
-        let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));
         let plan = self.plan(context, run.batch.into(), threads.threads());
+        let (mut header, mut bytes) = (self.header.clone(), self.bytes);
+        // Packed pages are ours and cannot be dropped and read again: a model larger than memory
+        // runs from the file as it lies.
+        let fits = plan.total() <= free_memory().unwrap_or(u64::MAX);
+        if fits && header.tensors.iter().any(|tensor| is_packable(tensor.dtype, tensor.rows)) {
+            let private = map_private(&self.path)?;
+            header.pack([(0, &mut *private)]);
+            bytes = private;
+        }
+        let checkpoint = Checkpoint::attach(&header, &Regions::whole(bytes)).with_context(name)?;
+        let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));
         Engine::new(model, &plan, kernels, threads).with_context(name)
     }
 }

@@ -1,7 +1,7 @@
 //! A header with its tensors' data: what the engine is built from.
 
 use crate::gguf::ROPE_FACTORS;
-use crate::{Config, DType, Error, Header, Regions, Role, TensorInfo};
+use crate::{Block32, Config, DType, Error, Header, PANEL_ROWS, Regions, Role, TensorInfo, panel};
 use alloc::{format, vec::Vec};
 
 /// A tensor that borrows its data: `rows` rows of `cols` weights, row after row.
@@ -17,10 +17,12 @@ pub struct Tensor<'a> {
     pub data: &'a [u8],
     /// For int8 groups the f32 scales, one a group; empty otherwise.
     pub scales: &'a [u8],
+    /// Whether `data` lies in panels of eight rows (see [`Header::pack`]) and not row after row.
+    pub packed: bool,
 }
 
 impl<'a> Tensor<'a> {
-    /// The bytes of row `row` (without group scales).
+    /// The bytes of row `row` (without group scales), where rows lie one after another.
     #[must_use]
     pub fn row(&self, row: usize) -> &'a [u8] {
         let len = self.dtype.row_bytes(self.cols);
@@ -32,6 +34,24 @@ impl<'a> Tensor<'a> {
     pub fn row_scales(&self, row: usize) -> &'a [u8] {
         let len = self.scales.len() / self.rows;
         &self.scales[row * len..(row + 1) * len]
+    }
+
+    /// The bytes of the panel that `row` is in, where rows lie in panels.
+    #[must_use]
+    pub fn panel(&self, row: usize) -> &'a [u8] {
+        let len = PANEL_ROWS * self.dtype.row_bytes(self.cols);
+        &self.data[row / PANEL_ROWS * len..][..len]
+    }
+
+    /// Weights `32 * index ..` of row `row`, however the data lies; the dtype must be
+    /// [blocked](DType::is_blocked).
+    #[must_use]
+    pub fn block(&self, row: usize, index: usize) -> Block32 {
+        if self.packed {
+            panel::read(self.dtype, self.panel(row), row % PANEL_ROWS, index)
+        } else {
+            Block32::read(self.dtype, self.row(row), self.row_scales(row), index)
+        }
     }
 
     /// Bytes of weights and scales.
@@ -127,5 +147,6 @@ fn attach_one<'a>(info: &TensorInfo, regions: &Regions<'a>) -> Result<Tensor<'a>
     let bytes = regions.slice(info.offset, info.len, &format!("{}", info.role))?;
     let weights = info.rows * info.dtype.row_bytes(info.cols);
     let (data, scales) = bytes.split_at(weights);
-    Ok(Tensor { dtype: info.dtype, rows: info.rows, cols: info.cols, data, scales })
+    let TensorInfo { dtype, rows, cols, packed, .. } = *info;
+    Ok(Tensor { dtype, rows, cols, data, scales, packed })
 }

@@ -184,7 +184,8 @@ impl<'c> Places<'c> {
         let (rows, cols) = role.shape(self.config);
         let dtype = if role.is_vector() { DType::F32 } else { self.matrix_dtype };
         let len = rows as u64 * (dtype.row_bytes(cols) + dtype.row_scale_bytes(cols)) as u64;
-        self.tensors.push(TensorInfo { role, dtype, rows, cols, offset: self.offset, len });
+        let offset = self.offset;
+        self.tensors.push(TensorInfo { role, dtype, rows, cols, offset, len, packed: false });
         self.skip(len);
     }
 

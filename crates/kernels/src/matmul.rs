@@ -6,7 +6,7 @@ use crate::parallel::{SharedMut, share};
 use crate::{Activations, Kernels, OutOfMemory, Parallel, zeros};
 use alloc::vec::Vec;
 use core::ops::Range;
-use llamaboot_checkpoint::{Block32, DType, Tensor};
+use llamaboot_checkpoint::{DType, Tensor};
 
 /// Rows of a group: the lanes of an AVX2 vector.
 pub(crate) const GROUP: usize = 8;
@@ -143,6 +143,12 @@ impl Kernels {
     /// Where `out` is not as long as a row.
     pub fn dequantize_row(self, w: &Tensor<'_>, row: usize, out: &mut [f32]) {
         assert_eq!(out.len(), w.cols);
+        if w.dtype.is_blocked() {
+            for (index, out) in out.chunks_exact_mut(32).enumerate() {
+                out.copy_from_slice(&w.block(row, index).dequantize());
+            }
+            return;
+        }
         let (bytes, scales) = (w.row(row), w.row_scales(row));
         match w.dtype {
             DType::F32 => widen_f32(bytes, out),
@@ -150,18 +156,14 @@ impl Kernels {
             DType::F16 => unsafe { (self.table.widen_f16)(bytes, out) },
             // SAFETY: as above.
             DType::BF16 => unsafe { (self.table.widen_bf16)(bytes, out) },
-            DType::I8Groups(group) if !w.dtype.is_blocked() => {
+            DType::I8Groups(group) => {
                 for (i, (out, &q)) in out.iter_mut().zip(bytes).enumerate() {
                     let at = i / group as usize * 4;
                     let scale = [scales[at], scales[at + 1], scales[at + 2], scales[at + 3]];
                     *out = f32::from(q.cast_signed()) * f32::from_le_bytes(scale);
                 }
             }
-            dtype => {
-                for (index, out) in out.chunks_exact_mut(32).enumerate() {
-                    out.copy_from_slice(&Block32::read(dtype, bytes, scales, index).dequantize());
-                }
-            }
+            blocked => unreachable!("{blocked} is made of blocks"),
         }
     }
 }

@@ -32,11 +32,15 @@ const SPINS_BEFORE_WAY: u32 = 1_000;
 /// Spins before a worker sleeps: some tens of microseconds, longer than the gaps inside a token.
 const SPINS: u32 = 20_000;
 
+/// The counter that idle workers watch, away from what working ones write.
+#[repr(align(128))]
+struct Apart(AtomicU32);
+
 /// `threads - 1` workers and the caller of [`Parallel::run`].
 pub struct Pool<P> {
     threads: usize,
     job: UnsafeCell<Option<Job<'static>>>,
-    generation: AtomicU32,
+    generation: Apart,
     running: AtomicUsize,
     sleepers: AtomicUsize,
     /// Index of the next worker to join; the caller of `run` is 0.
@@ -57,7 +61,7 @@ impl<P: Park> Pool<P> {
         Self {
             threads,
             job: UnsafeCell::new(None),
-            generation: AtomicU32::new(0),
+            generation: Apart(AtomicU32::new(0)),
             running: AtomicUsize::new(0),
             sleepers: AtomicUsize::new(0),
             joined: AtomicUsize::new(1),
@@ -94,7 +98,7 @@ impl<P: Park> Pool<P> {
     /// Ends every worker.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.generation.0.fetch_add(1, Ordering::SeqCst);
         self.park.wake();
     }
 
@@ -109,7 +113,7 @@ impl<P: Park> Pool<P> {
     fn next_generation(&self, seen: u32) -> u32 {
         let mut spins = 0_u32;
         loop {
-            let generation = self.generation.load(Ordering::SeqCst);
+            let generation = self.generation.0.load(Ordering::SeqCst);
             if generation != seen {
                 return generation;
             }
@@ -118,7 +122,7 @@ impl<P: Park> Pool<P> {
                 self.pause(spins);
             } else {
                 self.sleepers.fetch_add(1, Ordering::SeqCst);
-                self.park.sleep(&self.generation, seen);
+                self.park.sleep(&self.generation.0, seen);
                 self.sleepers.fetch_sub(1, Ordering::SeqCst);
             }
         }
@@ -153,7 +157,7 @@ unsafe impl<P: Park> Parallel for Pool<P> {
         // SAFETY: `busy` makes this the only caller, and no worker reads before the next release.
         unsafe { *self.job.get() = Some(job_static) };
         self.running.store(self.threads - 1, Ordering::Relaxed);
-        self.generation.fetch_add(1, Ordering::SeqCst);
+        self.generation.0.fetch_add(1, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
             self.park.wake();
         }

@@ -118,12 +118,11 @@ fn block_rows(group: &mut RowGroup<'_>, x: &Activations) {
     let RowGroup { tensor, rows, out, .. } = group;
     let (dtype, blocks) = (tensor.dtype, tensor.cols / BLOCK);
     for (i, row) in rows.clone().enumerate() {
-        let (data, row_scales) = (tensor.row(row), tensor.row_scales(row));
         for token in 0..x.tokens {
             out.set(token, i, 0.0);
         }
         for index in 0..blocks {
-            let block = Block32::read(dtype, data, row_scales, index);
+            let block = tensor.block(row, index);
             for token in 0..x.tokens {
                 let q = &x.row_q(token)[index * BLOCK..][..BLOCK];
                 let info = &x.row_infos(token)[index];

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_checkpoint::{Block32, DType, Tensor};
+use llamaboot_checkpoint::{Block32, DType, Tensor, is_packable, pack_matrix};
 use llamaboot_kernels::{Activations, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU32;
@@ -145,13 +145,21 @@ proptest! {
         };
         let mut numbers = Numbers(seed);
         let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
-        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales };
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed: false };
         let x = numbers.floats(tokens * cols);
         let expected = product(scalar(), &SingleThread, &w, &x);
         let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(scalar(), &SingleThread, &w, x)).collect();
         prop_assert_eq!(&expected, &single, "a batch differs from single tokens");
         for k in others() {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "{}", k.isa());
+        }
+        if is_packable(dtype, rows) {
+            let mut packed = data.clone();
+            pack_matrix(dtype, cols, &mut packed);
+            let w = Tensor { data: &packed, packed: true, ..w };
+            for k in others().into_iter().chain([scalar()]) {
+                prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
+            }
         }
         let pool = Pool::new(3, Spin);
         let threaded = std::thread::scope(|scope| {
@@ -209,7 +217,7 @@ fn scalar_products_are_right() {
     for dtype in DTYPES {
         let (rows, cols) = (11, 512);
         let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
-        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales };
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed: false };
         let x = numbers.floats(cols);
         let mut row = vec![0.0; cols];
         for (r, got) in product(scalar(), &SingleThread, &w, &x).into_iter().enumerate() {
@@ -232,7 +240,7 @@ fn dequantized_rows_follow_the_definition() {
     let mut numbers = Numbers(7);
     let dtype = DType::Q5K;
     let (data, scales) = random_weights(dtype, 3, 512, &mut numbers);
-    let w = Tensor { dtype, rows: 3, cols: 512, data: &data, scales: &scales };
+    let w = Tensor { dtype, rows: 3, cols: 512, data: &data, scales: &scales, packed: false };
     let mut row = vec![0.0; 512];
     scalar().dequantize_row(&w, 2, &mut row);
     let block = Block32::read(dtype, w.row(2), &[], 9);
@@ -247,7 +255,7 @@ fn nan_is_not_hidden() {
     let mut numbers = Numbers(3);
     for dtype in [DType::F32, DType::Q8_0, DType::Q4K] {
         let (data, scales) = random_weights(dtype, 9, 256, &mut numbers);
-        let w = Tensor { dtype, rows: 9, cols: 256, data: &data, scales: &scales };
+        let w = Tensor { dtype, rows: 9, cols: 256, data: &data, scales: &scales, packed: false };
         let mut x = numbers.floats(256);
         x[100] = f32::NAN;
         for k in others().into_iter().chain([scalar()]) {

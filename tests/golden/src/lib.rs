@@ -6,7 +6,7 @@ use llamaboot_checkpoint::{Checkpoint, Header, Regions};
 use llamaboot_engine::{Engine, Logits, MemoryPlan, Model};
 use llamaboot_kernels::{Kernels, Parallel, argmax};
 
-/// Runs `job` with an engine for the model in `bytes`.
+/// Runs `job` with an engine for the model in `bytes`, its matrices packed as in the product.
 ///
 /// # Panics
 /// Where the bytes are no model.
@@ -17,8 +17,10 @@ pub fn with_engine<R>(
     batch: usize,
     job: impl FnOnce(&mut Engine<'_>) -> R,
 ) -> R {
-    let regions = Regions::whole(bytes);
-    let header = Header::parse(&regions).unwrap_or_else(|e| panic!("{e}"));
+    let mut header = Header::parse(&Regions::whole(bytes)).unwrap_or_else(|e| panic!("{e}"));
+    let mut packed = bytes.to_vec();
+    header.pack([(0, &mut packed[..])]);
+    let regions = Regions::whole(&packed);
     let checkpoint = Checkpoint::attach(&header, &regions).unwrap_or_else(|e| panic!("{e}"));
     let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads());
     let model = Model::new(&checkpoint);

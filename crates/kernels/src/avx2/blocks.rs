@@ -8,11 +8,12 @@
 //! ```
 //! A panel is unpacked once and used for every token of a batch, four tokens at a time.
 
+use super::packed;
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};
 use crate::dispatch::{Panel, RowGroup};
 use crate::matmul::GROUP;
 use core::arch::x86_64::*;
-use llamaboot_checkpoint::{Block32, DType, Tensor};
+use llamaboot_checkpoint::{DType, Tensor};
 
 /// Bytes of a block in a panel.
 const PANEL_BLOCK: usize = GROUP * BLOCK;
@@ -52,6 +53,9 @@ fn horizontal_sum(a: __m256i, b: __m256i) -> i32 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(super) fn block_rows(group: &mut RowGroup<'_>, x: &Activations) {
+    if group.tensor.packed {
+        return packed::block_rows(group, x);
+    }
     unpack(group);
     let dtype = group.tensor.dtype;
     let shape = (dtype.scale_span() == BLOCK, dtype.has_min());
@@ -182,6 +186,7 @@ fn unpack(group: &mut RowGroup<'_>) {
             // SAFETY: `unpack_simple` passes the 16 bytes behind scale and minimum.
             unsafe { nibbles(q) }
         }),
+        DType::I8Groups(group) => unpack_groups(tensor, rows, group as usize, panel),
         _ => unpack_any(tensor, rows, blocks, panel),
     }
 }
@@ -241,13 +246,32 @@ fn unpack_simple<const SIZE: usize, const HEAD: usize>(
     }
 }
 
+/// llama2.c's int8 rows, whose scales lie apart: one for `group` weights, a multiple of 32.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn unpack_groups(tensor: &Tensor<'_>, rows: [usize; GROUP], group: usize, panel: &mut Panel) {
+    let weights = rows.map(|row| tensor.row(row));
+    let scales = rows.map(|row| tensor.row_scales(row));
+    for b in 0..tensor.cols / BLOCK {
+        let mut q = [_mm256_setzero_si256(); GROUP];
+        for (r, (weights, scales)) in weights.iter().zip(&scales).enumerate() {
+            let block = &weights[b * BLOCK..][..BLOCK];
+            // SAFETY: the slice holds the 32 bytes that are read.
+            q[r] = unsafe { _mm256_loadu_si256(block.as_ptr().cast()) };
+            let at = b * BLOCK / group * 4;
+            let scale = [scales[at], scales[at + 1], scales[at + 2], scales[at + 3]];
+            panel.scale[2 * b * GROUP + r] = f32::from_le_bytes(scale);
+        }
+        interleave(q, &mut panel.q[b * PANEL_BLOCK..][..PANEL_BLOCK]);
+    }
+}
+
 /// Every other format, through its definition.
 #[target_feature(enable = "avx2,fma,f16c")]
 fn unpack_any(tensor: &Tensor<'_>, rows: [usize; GROUP], blocks: usize, panel: &mut Panel) {
     for b in 0..blocks {
         let mut q = [_mm256_setzero_si256(); GROUP];
         for (r, &row) in rows.iter().enumerate() {
-            let block = Block32::read(tensor.dtype, tensor.row(row), tensor.row_scales(row), b);
+            let block = tensor.block(row, b);
             for half in 0..2 {
                 panel.scale[(2 * b + half) * GROUP + r] = block.scale[half];
                 panel.min[(2 * b + half) * GROUP + r] = block.min[half];

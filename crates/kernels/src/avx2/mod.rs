@@ -8,6 +8,7 @@
 
 mod blocks;
 mod floats;
+mod packed;
 
 use crate::dispatch::Table;
 use core::arch::x86_64::*;
