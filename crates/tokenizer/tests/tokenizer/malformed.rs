@@ -1,6 +1,9 @@
 //! GGUF vocabularies that are refused, each with a message that says what to look at.
 
+use llamaboot_checkpoint::gguf::Gguf;
+use llamaboot_test_support::read;
 use llamaboot_tokenizer::{Error, GgufVocab, Special, Tokenizer};
+use proptest::prelude::*;
 
 /// A vocabulary that works: three tokens, one merge.
 fn vocab(model: &str) -> GgufVocab<'_> {
@@ -77,4 +80,54 @@ fn tokens_and_merges_are_what_they_should_be() {
     );
     let error = refused(&GgufVocab { scores: Some(vec![0.0, f32::NAN, 0.0]), ..vocab("llama") });
     assert_eq!(error, "tokenizer.ggml.scores, token 1: expected a number as score, found NaN");
+}
+
+/// A tokenizer that was made of a damaged file either works on any text, or was refused.
+fn try_it(tokenizer: Result<Tokenizer, impl std::fmt::Display>) {
+    match tokenizer {
+        Ok(tokenizer) => {
+            let ids = tokenizer.encode("Hello <s>, it's été 🦙\n", Special::Parse);
+            assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
+        }
+        Err(error) => assert_eq!(error.to_string().lines().count(), 1, "{error}"),
+    }
+}
+
+/// More than the header of the GGUF that is mutated below.
+const HEADER: usize = 24 * 1024;
+
+#[test]
+fn the_file_that_is_mutated_works_as_it_is() {
+    let Some(bytes) = read("stories260K/gguf/stories260K-q4_0.gguf") else { return };
+    let gguf = Gguf::parse(&bytes[..HEADER], HEADER as u64).unwrap();
+    assert_eq!(Tokenizer::from_metadata(&gguf).unwrap().vocab_size(), 512);
+}
+
+proptest! {
+    /// Real files, overwritten at some places and cut short.
+    #[test]
+    fn mutated_files_never_panic(
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..12),
+        keep in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+        gguf in any::<bool>(),
+    ) {
+        let file = if gguf { "stories260K/gguf/stories260K-q4_0.gguf" } else { "stories260K/tok512.bin" };
+        let Some(mut bytes) = read(file) else { return Ok(()) };
+        // Behind its header a GGUF is weights, which no tokenizer reads.
+        bytes.truncate(HEADER);
+        for (at, byte) in edits {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+        }
+        if cut {
+            bytes.truncate(keep.index(bytes.len()));
+        }
+        if !gguf {
+            try_it(Tokenizer::from_llama2c(&bytes, 512));
+            try_it(Tokenizer::from_llama2c_alone(&bytes));
+        } else if let Ok(gguf) = Gguf::parse(&bytes, bytes.len() as u64) {
+            try_it(Tokenizer::from_metadata(&gguf));
+        }
+    }
 }
