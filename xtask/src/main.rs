@@ -9,6 +9,7 @@ mod tidy;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use llamaboot_kernels::Kernels;
+use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
 use xtask::{build, root, run, setup};
@@ -115,8 +116,10 @@ fn test(args: &[String]) -> Result<()> {
     cargo.env("LLAMABOOT_SKIPPED", &skipped);
     run(&mut cargo)?;
     let list = std::fs::read_to_string(&skipped).unwrap_or_default();
-    if !list.is_empty() {
-        println!("skipped {} times:\n{list}", list.lines().count());
+    let reasons: BTreeSet<&str> = list.lines().collect();
+    if !reasons.is_empty() {
+        println!("{} checks were skipped, for these reasons:", list.lines().count());
+        reasons.iter().for_each(|reason| println!("  {reason}"));
     }
     Ok(())
 }
