@@ -34,8 +34,8 @@ use uefi::{Event, Handle, Status};
 const MAX_CORES: usize = 256;
 /// A worker's stack: firmware's own may be as small as 32 KiB.
 const STACK_LEN: usize = 128 << 10;
-/// How long the boot core waits for others to knock; those that firmware counts come in milliseconds,
-/// but a virtual machine on a busy host may take its time.
+/// How long the boot core waits for others to knock. They come within milliseconds, but a virtual
+/// machine on a busy host may take its time.
 const KNOCK_US: u64 = 1_000_000;
 /// What the count of knocks is set to when the door closes.
 const CLOSED: usize = usize::MAX / 2;
