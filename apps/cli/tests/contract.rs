@@ -187,6 +187,16 @@ fn seeded_answers_repeat() {
     assert_eq!((text(4), text(4)), (text(5), text(7)));
 }
 
+/// An input that ends in mid-line is answered, and then the session ends.
+#[test]
+fn chat_ends_with_its_input() {
+    if data("stories260K").is_none() {
+        return;
+    }
+    let said = chat(&format!("chat {STORIES}"), "/set seed 7\n/show");
+    assert!(said.contains(">>> /show\nmodel stories260K.bin") && said.contains("seed 7"), "{said}");
+}
+
 /// A conversation keeps what was said; control tokens typed by the user are text.
 #[test]
 fn chat_keeps_the_conversation() {

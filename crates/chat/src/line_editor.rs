@@ -24,10 +24,6 @@ pub fn read_line(console: &mut dyn Console) -> LineEnd {
     let mut at = 0;
     loop {
         match console.read_key() {
-            Key::Enter => {
-                console.write("\n");
-                return LineEnd::Line(line.into_iter().collect());
-            }
             Key::Interrupt => {
                 console.write("\n");
                 return LineEnd::Cancelled;
@@ -35,6 +31,11 @@ pub fn read_line(console: &mut dyn Console) -> LineEnd {
             Key::EndOfInput if line.is_empty() => {
                 console.write("\n");
                 return LineEnd::EndOfInput;
+            }
+            // An input that ends in mid-line ends that line first.
+            Key::Enter | Key::EndOfInput => {
+                console.write("\n");
+                return LineEnd::Line(line.into_iter().collect());
             }
             Key::Char(c) if line.len() < MAX_CHARS && !c.is_control() => {
                 line.insert(at, c);
