@@ -143,7 +143,8 @@ impl Running {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
+            // Without QMP it is only tried whether it runs; what QEMU says of that is noise.
+            .stderr(if socket.is_some() { Stdio::inherit() } else { Stdio::null() })
             .spawn()
             .with_context(|| shown)?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
