@@ -63,3 +63,20 @@ pub fn skipped(why: &str) {
         let _ = file.and_then(|mut file| writeln!(file, "{why}"));
     }
 }
+
+/// Turns `\u{hex}` in a recorded vector back into the character.
+///
+/// # Panics
+/// Where the vector is malformed.
+#[must_use]
+pub fn unescape(readable: &str) -> String {
+    let mut parts = readable.split("\\u{");
+    let mut text = String::from(parts.next().unwrap_or(""));
+    for part in parts {
+        let (hex, rest) = part.split_once('}').expect("a closing brace");
+        let code = u32::from_str_radix(hex, 16).expect("a hexadecimal number");
+        text.push(char::from_u32(code).expect("a character"));
+        text.push_str(rest);
+    }
+    text
+}

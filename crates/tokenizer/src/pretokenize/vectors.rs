@@ -6,6 +6,7 @@ extern crate std;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use llamaboot_test_support::unescape;
 
 use super::PreTokenizer;
 
@@ -42,18 +43,6 @@ fn check(text: &str, fields: &[&str]) -> usize {
         assert_eq!(splits(*pre, text), expected, "{name}: {text:?}");
     }
     fields.len()
-}
-
-/// Turns `\u{hex}` back.
-fn unescape(readable: &str) -> String {
-    let mut parts = readable.split("\\u{");
-    let mut text = String::from(parts.next().unwrap_or(""));
-    for part in parts {
-        let (hex, rest) = part.split_once('}').unwrap();
-        text.push(char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap());
-        text.push_str(rest);
-    }
-    text
 }
 
 #[test]

@@ -3,21 +3,10 @@
 //! the records.
 
 use crate::common::{self, decode};
+use llamaboot_test_support::unescape;
 use llamaboot_tokenizer::{Special, Tokenizer};
 
 const VECTORS: &str = include_str!("../data/llama2_ids.txt");
-
-/// Turns `\u{hex}` back.
-fn unescape(readable: &str) -> String {
-    let mut parts = readable.split("\\u{");
-    let mut text = String::from(parts.next().unwrap_or(""));
-    for part in parts {
-        let (hex, rest) = part.split_once('}').unwrap();
-        text.push(char::from_u32(u32::from_str_radix(hex, 16).unwrap()).unwrap());
-        text.push_str(rest);
-    }
-    text
-}
 
 fn fnv1a(ids: &[u32]) -> u64 {
     ids.iter().flat_map(|id| id.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
