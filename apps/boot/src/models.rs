@@ -12,7 +12,7 @@ use llamaboot_chat::{
     is_model_name, template_for, tokenizer_for, tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
-use llamaboot_engine::{Engine, MemoryPlan, Model};
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model};
 use llamaboot_kernels::Parallel;
 use uefi::Handle;
 
@@ -103,9 +103,9 @@ fn fitted(
     available: u64,
     threads: usize,
 ) -> Result<MemoryPlan, String> {
-    MemoryPlan::fitted(header, len, available, threads).ok_or_else(|| {
+    MemoryPlan::fitted(header, len, available, threads, KvType::F32).ok_or_else(|| {
         let (context, batch) = (MemoryPlan::MIN_CONTEXT, MemoryPlan::BATCH);
-        let least = MemoryPlan::new(header, len, context, batch, threads).total();
+        let least = MemoryPlan::new(header, len, context, batch, threads, KvType::F32).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
         format!("needs {least} of memory, {available} are free: take a smaller model")
     })
@@ -144,12 +144,13 @@ pub(crate) fn converse(
     let mut tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
     let mut pieces = load(console, found, &mut file, &header, clock)?;
     let mut start_at = 0;
-    header.pack(pieces.iter_mut().map(|piece| {
+    let mut jobs = header.pack(pieces.iter_mut().map(|piece| {
         let bytes = piece.bytes_mut();
         let start = start_at;
         start_at += bytes.len() as u64;
         (start, bytes)
     }));
+    for_each_chunk(threads, &mut jobs, 1, |_, jobs| jobs.iter_mut().for_each(PackJob::run));
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);
@@ -182,7 +183,9 @@ fn start<'m>(
         match Engine::new(model, &plan, settings.kernels(), threads) {
             Ok(engine) => return Ok((engine, plan)),
             Err(error) if plan.context <= MemoryPlan::MIN_CONTEXT => return Err(error.to_string()),
-            Err(_) => plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, count),
+            Err(_) => {
+                plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, count, plan.kv);
+            }
         }
     }
 }

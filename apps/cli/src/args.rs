@@ -4,6 +4,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use llamaboot_chat::Settings;
+use llamaboot_engine::{KvType, MemoryPlan};
 use std::path::PathBuf;
 
 /// Run Llama models on this machine, and put them on a USB stick that boots into a chat.
@@ -51,12 +52,31 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     /// Tokens of a prompt computed together
-    #[arg(long, value_name = "N", default_value_t = 32)]
+    #[arg(long, value_name = "N", default_value_t = MemoryPlan::BATCH as u16)]
     #[arg(value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) batch: u16,
     /// Kernels to run on [default: the best this CPU has]; the results are the same
     #[arg(long, value_name = "ISA")]
     pub(crate) isa: Option<IsaName>,
+    /// How keys and values are kept: f16 takes half the memory, and rounds them
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    kv: KvName,
+}
+
+impl Run {
+    /// How keys and values are kept.
+    pub(crate) fn kv(&self) -> KvType {
+        match self.kv {
+            KvName::F32 => KvType::F32,
+            KvName::F16 => KvType::F16,
+        }
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum KvName {
+    F32,
+    F16,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

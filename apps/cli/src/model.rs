@@ -1,13 +1,13 @@
 //! From a path to a running engine, with errors that name the file.
 
 use crate::args::{IsaName, ModelFile, Run, SamplingArgs};
-use crate::mmap::{map, map_private};
+use crate::mmap::{map, read};
 use crate::threads;
 use anyhow::{Context as _, Result, anyhow, bail};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
-use llamaboot_checkpoint::{Checkpoint, Header, Regions, is_packable};
-use llamaboot_engine::{Engine, MemoryPlan, Model, Sampling};
-use llamaboot_kernels::{Isa, Kernels};
+use llamaboot_checkpoint::{Checkpoint, Header, PackJob, Regions, TensorInfo, packable_rows};
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, Sampling};
+use llamaboot_kernels::{Isa, Kernels, for_each_chunk};
 use llamaboot_tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -68,15 +68,26 @@ impl Loaded {
     }
 
     /// What running it with this context takes.
-    pub(crate) fn plan(&self, context: usize, batch: usize, threads: usize) -> MemoryPlan {
-        MemoryPlan::new(&self.header, self.bytes.len() as u64, context, batch, threads)
+    pub(crate) fn plan(
+        &self,
+        context: usize,
+        batch: usize,
+        threads: usize,
+        kv: KvType,
+    ) -> MemoryPlan {
+        MemoryPlan::new(&self.header, self.bytes.len() as u64, context, batch, threads, kv)
     }
 
     /// The longest context of this model that fits the memory this machine has free.
-    pub(crate) fn longest_context(&self) -> Result<usize> {
+    pub(crate) fn longest_context(&self, run: &Run) -> Result<usize> {
         let free = free_memory().unwrap_or(u64::MAX);
-        let plan =
-            MemoryPlan::fitted(&self.header, self.bytes.len() as u64, free, threads::cores());
+        let plan = MemoryPlan::fitted(
+            &self.header,
+            self.bytes.len() as u64,
+            free,
+            threads::cores(),
+            run.kv(),
+        );
         let name = self.path.display();
         plan.map(|plan| plan.context)
             .with_context(|| format!("{name}: more than the {} that are free", bytes_text(free)))
@@ -88,15 +99,17 @@ impl Loaded {
         let name = || self.path.display().to_string();
         let kernels = kernels(run.isa)?;
         let threads = threads::start(run.threads);
-        let plan = self.plan(context, run.batch.into(), threads.threads());
+        let plan = self.plan(context, run.batch.into(), threads.threads(), run.kv());
         let (mut header, mut bytes) = (self.header.clone(), self.bytes);
-        // Packed pages are ours and cannot be dropped and read again: a model larger than memory
+        // Packed memory is ours and cannot be dropped and read again: a model larger than memory
         // runs from the file as it lies.
         let fits = plan.total() <= free_memory().unwrap_or(u64::MAX);
-        if fits && header.tensors.iter().any(|tensor| is_packable(tensor.dtype, tensor.rows)) {
-            let private = map_private(&self.path)?;
-            header.pack([(0, &mut *private)]);
-            bytes = private;
+        let packable = |tensor: &TensorInfo| packable_rows(tensor.dtype, tensor.rows) > 0;
+        if fits && kernels.isa() != Isa::Scalar && header.tensors.iter().any(packable) {
+            let own = read(&self.path, threads)?;
+            let mut jobs = header.pack([(0, &mut *own)]);
+            for_each_chunk(threads, &mut jobs, 1, |_, jobs| jobs.iter_mut().for_each(PackJob::run));
+            bytes = own;
         }
         let checkpoint = Checkpoint::attach(&header, &Regions::whole(bytes)).with_context(name)?;
         let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));
@@ -110,9 +123,7 @@ pub(crate) fn kernels(isa: Option<IsaName>) -> Result<Kernels> {
         None => return Ok(Kernels::best()),
         Some(IsaName::Scalar) => Isa::Scalar,
         Some(IsaName::Avx2) => Isa::Avx2,
-        Some(IsaName::Avx512) => {
-            bail!("--isa avx512: there are no AVX-512 kernels yet; try avx2")
-        }
+        Some(IsaName::Avx512) => Isa::Avx512,
         Some(IsaName::Neon) => {
             bail!("--isa neon: there are no NEON kernels yet; scalar runs everywhere")
         }

@@ -17,8 +17,9 @@ pub struct Tensor<'a> {
     pub data: &'a [u8],
     /// For int8 groups the f32 scales, one a group; empty otherwise.
     pub scales: &'a [u8],
-    /// Whether `data` lies in panels of eight rows (see [`Header::pack`]) and not row after row.
-    pub packed: bool,
+    /// Rows, from the first on, that lie in panels (see [`Header::pack`]); the others lie row after
+    /// row.
+    pub packed_rows: usize,
 }
 
 impl<'a> Tensor<'a> {
@@ -36,19 +37,26 @@ impl<'a> Tensor<'a> {
         &self.scales[row * len..(row + 1) * len]
     }
 
-    /// The bytes of the panel that `row` is in, where rows lie in panels.
+    /// The bytes of panel `index`: rows `8 * index ..`, which must be packed.
     #[must_use]
-    pub fn panel(&self, row: usize) -> &'a [u8] {
+    pub fn panel(&self, index: usize) -> &'a [u8] {
         let len = PANEL_ROWS * self.dtype.row_bytes(self.cols);
-        &self.data[row / PANEL_ROWS * len..][..len]
+        &self.data[index * len..][..len]
+    }
+
+    /// The group scales of panel `index`, `(groups, 8)` f32; empty but for int8 groups.
+    #[must_use]
+    pub fn panel_scales(&self, index: usize) -> &'a [u8] {
+        let len = PANEL_ROWS * self.dtype.row_scale_bytes(self.cols);
+        &self.scales[index * len..][..len]
     }
 
     /// Weights `32 * index ..` of row `row`, however the data lies; the dtype must be
     /// [blocked](DType::is_blocked).
     #[must_use]
     pub fn block(&self, row: usize, index: usize) -> Block32 {
-        if self.packed {
-            panel::read(self.dtype, self.panel(row), row % PANEL_ROWS, index)
+        if row < self.packed_rows {
+            panel::read(self, row, index)
         } else {
             Block32::read(self.dtype, self.row(row), self.row_scales(row), index)
         }
@@ -147,6 +155,6 @@ fn attach_one<'a>(info: &TensorInfo, regions: &Regions<'a>) -> Result<Tensor<'a>
     let bytes = regions.slice(info.offset, info.len, &format!("{}", info.role))?;
     let weights = info.rows * info.dtype.row_bytes(info.cols);
     let (data, scales) = bytes.split_at(weights);
-    let TensorInfo { dtype, rows, cols, packed, .. } = *info;
-    Ok(Tensor { dtype, rows, cols, data, scales, packed })
+    let TensorInfo { dtype, rows, cols, packed_rows, .. } = *info;
+    Ok(Tensor { dtype, rows, cols, data, scales, packed_rows })
 }

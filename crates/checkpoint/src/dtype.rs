@@ -10,6 +10,7 @@
 //! so that a kernel needs to know this form only. Formats with one scale for 32 weights repeat
 //! it; formats without a minimum have -0 there.
 
+use core::ops::Range;
 use half::f16;
 
 /// Storage format of a tensor.
@@ -170,38 +171,22 @@ impl Block32 {
     #[must_use]
     #[inline]
     pub fn read(dtype: DType, row: &[u8], scales: &[u8], index: usize) -> Self {
-        let super_block = |bytes: usize| &row[index / 8 * bytes..][..bytes];
-        let block = |bytes: usize| &row[index * bytes..][..bytes];
-        match dtype {
-            DType::Q4_0 => Self::one(nibbles(&block(18)[2..], -8), half_at(block(18), 0), NO_MIN),
-            DType::Q4_1 => {
-                Self::one(nibbles(&block(20)[4..], 0), half_at(block(20), 0), half_at(block(20), 2))
-            }
-            DType::Q5_0 => {
-                Self::one(five_bits(&block(22)[2..], -16), half_at(block(22), 0), NO_MIN)
-            }
-            DType::Q5_1 => {
-                let block = block(24);
-                Self::one(five_bits(&block[4..], 0), half_at(block, 0), half_at(block, 2))
-            }
-            DType::Q8_0 => Self::one(signed(&block(34)[2..]), half_at(block(34), 0), NO_MIN),
-            DType::Q2K => q2_k(super_block(84), index % 8),
-            DType::Q3K => q3_k(super_block(110), index % 8),
-            DType::Q4K => q4_k(super_block(144), index % 8),
-            DType::Q5K => q5_k(super_block(176), index % 8),
-            DType::Q6K => q6_k(super_block(210), index % 8),
-            DType::I8Groups(group) => {
-                let at = index * 32 / group as usize * 4;
-                let scale = f32::from_le_bytes([
-                    scales[at],
-                    scales[at + 1],
-                    scales[at + 2],
-                    scales[at + 3],
-                ]);
-                Self::one(signed(block(32)), scale, NO_MIN)
-            }
-            DType::F32 | DType::F16 | DType::BF16 => unreachable!("floats are not blocked"),
+        if let DType::I8Groups(group) = dtype {
+            let at = index * 32 / group as usize * 4;
+            let scale = [scales[at], scales[at + 1], scales[at + 2], scales[at + 3]];
+            let q = signed(&row[index * 32..]);
+            return Self { q, scale: [f32::from_le_bytes(scale); 2], min: NO_MIN };
         }
+        let len = dtype.block_len() / 32;
+        let block = &row[index / len * dtype.block_bytes()..][..dtype.block_bytes()];
+        let mut head = [0; MAX_HEAD];
+        let mut at = 0;
+        for part in dtype.head().parts() {
+            head[at..at + part.len()].copy_from_slice(&block[part.clone()]);
+            at += part.len();
+        }
+        let (scale, min) = scales_of(dtype, &head, index % len);
+        Self { q: weights_of(dtype, block, index % len), scale, min }
     }
 
     /// The 32 weights as f32: product and sum each rounded once, as ggml does.
@@ -209,14 +194,111 @@ impl Block32 {
     pub fn dequantize(&self) -> [f32; 32] {
         core::array::from_fn(|i| self.scale[i / 16] * f32::from(self.q[i]) + self.min[i / 16])
     }
-
-    fn one(q: [i8; 32], scale: f32, min: f32) -> Self {
-        Self { q, scale: [scale; 2], min: [min; 2] }
-    }
 }
 
 /// The minimum of formats that have none: adding it changes nothing, not even the sign of a zero.
-const NO_MIN: f32 = -0.0;
+const NO_MIN: [f32; 2] = [-0.0; 2];
+
+/// The bytes of a block that are not weights.
+pub(crate) struct Head {
+    /// f16 numbers, one after another.
+    pub(crate) halves: Range<usize>,
+    /// Small scales, as bytes; empty for formats of one scale.
+    pub(crate) bytes: Range<usize>,
+}
+
+/// The longest head: Q2_K's.
+pub(crate) const MAX_HEAD: usize = 20;
+
+impl Head {
+    /// Both parts, in the order in which [`scales_of`] wants them.
+    pub(crate) fn parts(&self) -> [Range<usize>; 2] {
+        [self.halves.clone(), self.bytes.clone()]
+    }
+}
+
+impl DType {
+    /// Where a block of the file keeps its head.
+    pub(crate) fn head(self) -> Head {
+        let (halves, bytes) = match self {
+            Self::Q4_0 | Self::Q5_0 | Self::Q8_0 => (0..2, 0..0),
+            Self::Q4_1 | Self::Q5_1 => (0..4, 0..0),
+            Self::Q4K | Self::Q5K => (0..4, 4..16),
+            Self::Q2K => (80..84, 0..16),
+            Self::Q3K => (108..110, 96..108),
+            Self::Q6K => (208..210, 192..208),
+            Self::I8Groups(_) | Self::F32 | Self::F16 | Self::BF16 => (0..0, 0..0),
+        };
+        Head { halves, bytes }
+    }
+}
+
+/// Scales and minima of the 32 weights number `k` of a block whose head is given: its halves, then
+/// its bytes.
+pub(crate) fn scales_of(dtype: DType, head: &[u8; MAX_HEAD], k: usize) -> ([f32; 2], [f32; 2]) {
+    let (d, d_min) = (half_at(head, 0), half_at(head, 2));
+    match dtype {
+        DType::Q4_1 | DType::Q5_1 => ([d; 2], [d_min; 2]),
+        DType::Q4K | DType::Q5K => {
+            let (scale, min) = scale_min(&head[4..16], k);
+            ([d * f32::from(scale); 2], [-(d_min * f32::from(min)); 2])
+        }
+        DType::Q2K => {
+            let both = [head[4 + 2 * k], head[5 + 2 * k]];
+            (both.map(|b| d * f32::from(b & 15)), both.map(|b| -(d_min * f32::from(b >> 4))))
+        }
+        DType::Q3K => {
+            let scale = |j: usize| {
+                let low = head[2 + j % 8] >> (j / 8 * 4) & 15;
+                let high = head[10 + j % 4] >> (j / 4 * 2) & 3;
+                d * f32::from((low | high << 4).cast_signed() - 32)
+            };
+            ([scale(2 * k), scale(2 * k + 1)], NO_MIN)
+        }
+        DType::Q6K => {
+            ([head[2 + 2 * k], head[3 + 2 * k]].map(|b| d * f32::from(b.cast_signed())), NO_MIN)
+        }
+        _ => ([d; 2], NO_MIN),
+    }
+}
+
+/// The 32 weights number `k` of a block of the file.
+fn weights_of(dtype: DType, block: &[u8], k: usize) -> [i8; 32] {
+    match dtype {
+        DType::Q4_0 => nibbles(&block[2..], -8),
+        DType::Q4_1 => nibbles(&block[4..], 0),
+        DType::Q5_0 => five_bits(&block[2..], -16),
+        DType::Q5_1 => five_bits(&block[4..], 0),
+        DType::Q8_0 => signed(&block[2..]),
+        DType::Q2K => two_bits(&block[16..80], k),
+        DType::Q3K => {
+            let (high, low) = (&block[..32], two_bits(&block[32..96], k));
+            core::array::from_fn(|i| low[i] - if high[i] >> k & 1 == 0 { 4 } else { 0 })
+        }
+        DType::Q4K => {
+            let qs = &block[16 + k / 2 * 32..][..32];
+            core::array::from_fn(|i| (qs[i] >> (k % 2 * 4) & 15).cast_signed())
+        }
+        DType::Q5K => {
+            let (high, qs) = (&block[16..48], &block[48 + k / 2 * 32..][..32]);
+            core::array::from_fn(|i| {
+                (qs[i] >> (k % 2 * 4) & 15 | (high[i] >> k & 1) << 4).cast_signed()
+            })
+        }
+        DType::Q6K => {
+            let low = &block[k / 4 * 64 + k % 2 * 32..][..32];
+            let high = &block[128 + k / 4 * 32..][..32];
+            core::array::from_fn(|i| {
+                let low = low[i] >> (k % 4 / 2 * 4) & 15;
+                let high = high[i] >> (k % 4 * 2) & 3;
+                (low | high << 4).cast_signed() - 32
+            })
+        }
+        DType::F32 | DType::F16 | DType::BF16 | DType::I8Groups(_) => {
+            unreachable!("{dtype} has no such blocks")
+        }
+    }
+}
 
 fn half_at(bytes: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
@@ -243,27 +325,6 @@ fn two_bits(qs: &[u8], k: usize) -> [i8; 32] {
     core::array::from_fn(|i| ((qs[k / 4 * 32 + i] >> (k % 4 * 2)) & 3).cast_signed())
 }
 
-fn q2_k(block: &[u8], k: usize) -> Block32 {
-    let (d, d_min) = (half_at(block, 80), half_at(block, 82));
-    let scale = |h: usize| d * f32::from(block[2 * k + h] & 15);
-    let min = |h: usize| -(d_min * f32::from(block[2 * k + h] >> 4));
-    Block32 { q: two_bits(&block[16..80], k), scale: [scale(0), scale(1)], min: [min(0), min(1)] }
-}
-
-fn q3_k(block: &[u8], k: usize) -> Block32 {
-    let (high, low, packed, d) =
-        (&block[..32], &block[32..96], &block[96..108], half_at(block, 108));
-    let low = two_bits(low, k);
-    let q = core::array::from_fn(|i| low[i] - if high[i] >> k & 1 == 0 { 4 } else { 0 });
-    let scale = |h: usize| {
-        let j = 2 * k + h;
-        let low = packed[j % 8] >> (j / 8 * 4) & 15;
-        let high = packed[8 + j % 4] >> (j / 4 * 2) & 3;
-        d * f32::from((low | high << 4).cast_signed() - 32)
-    };
-    Block32 { q, scale: [scale(0), scale(1)], min: [NO_MIN; 2] }
-}
-
 /// Six-bit scale and minimum number `k` of Q4_K and Q5_K, packed in 12 bytes.
 fn scale_min(packed: &[u8], k: usize) -> (u8, u8) {
     if k < 4 {
@@ -272,34 +333,4 @@ fn scale_min(packed: &[u8], k: usize) -> (u8, u8) {
         let high = packed[k + 4];
         ((high & 15) | (packed[k - 4] >> 6 << 4), (high >> 4) | (packed[k] >> 6 << 4))
     }
-}
-
-fn q4_k(block: &[u8], k: usize) -> Block32 {
-    let (scale, min) = scale_min(&block[4..16], k);
-    let qs = &block[16 + k / 2 * 32..][..32];
-    let q = core::array::from_fn(|i| (qs[i] >> (k % 2 * 4) & 15).cast_signed());
-    Block32::one(q, half_at(block, 0) * f32::from(scale), -(half_at(block, 2) * f32::from(min)))
-}
-
-fn q5_k(block: &[u8], k: usize) -> Block32 {
-    let (scale, min) = scale_min(&block[4..16], k);
-    let high = &block[16..48];
-    let qs = &block[48 + k / 2 * 32..][..32];
-    let q = core::array::from_fn(|i| {
-        (qs[i] >> (k % 2 * 4) & 15).cast_signed() | ((high[i] >> k & 1) << 4).cast_signed()
-    });
-    Block32::one(q, half_at(block, 0) * f32::from(scale), -(half_at(block, 2) * f32::from(min)))
-}
-
-fn q6_k(block: &[u8], k: usize) -> Block32 {
-    let low = &block[k / 4 * 64 + k % 2 * 32..][..32];
-    let high = &block[128 + k / 4 * 32..][..32];
-    let q = core::array::from_fn(|i| {
-        let low = low[i] >> (k % 4 / 2 * 4) & 15;
-        let high = high[i] >> (k % 4 * 2) & 3;
-        (low | high << 4).cast_signed() - 32
-    });
-    let d = half_at(block, 208);
-    let scale = |h: usize| d * f32::from(block[192 + 2 * k + h].cast_signed());
-    Block32 { q, scale: [scale(0), scale(1)], min: [NO_MIN; 2] }
 }

@@ -523,7 +523,7 @@ fn tensor_info(raw: &RawTensor<'_>, config: &Config) -> Result<TensorInfo, Error
         return Err(Error::value(format!("type of {}", raw.name), raw.at, "F32", dtype));
     }
     let len = rows as u64 * dtype.row_bytes(cols) as u64;
-    Ok(TensorInfo { role, dtype, rows, cols, offset: raw.offset, len, packed: false })
+    Ok(TensorInfo { role, dtype, rows, cols, offset: raw.offset, len, packed_rows: 0 })
 }
 
 fn role_of(name: &str, n_layers: usize) -> Option<Role> {

@@ -130,8 +130,8 @@ pub struct TensorInfo {
     pub offset: u64,
     /// Length in bytes; for int8 groups the scales, which follow the weights, are included.
     pub len: u64,
-    /// Whether the data has been rearranged into panels by [`Header::pack`].
-    pub packed: bool,
+    /// Rows, from the first on, that [`Header::pack`] has rearranged into panels.
+    pub packed_rows: usize,
 }
 
 /// A checked header. It borrows names and vocabulary from the bytes it was read from.

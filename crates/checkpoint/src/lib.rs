@@ -33,7 +33,7 @@ pub use config::{Config, RopeScaling};
 pub use dtype::{Block32, DType};
 pub use error::Error;
 pub use header::{Format, Header, Role, TensorInfo};
-pub use panel::{PANEL_ROWS, is_packable, pack_matrix};
+pub use panel::{PANEL_ROWS, PackJob, packable_rows};
 pub use regions::Regions;
 
 /// Caps on everything a file may claim. They are far above any real model and low enough that

@@ -185,7 +185,7 @@ impl<'c> Places<'c> {
         let dtype = if role.is_vector() { DType::F32 } else { self.matrix_dtype };
         let len = rows as u64 * (dtype.row_bytes(cols) + dtype.row_scale_bytes(cols)) as u64;
         let offset = self.offset;
-        self.tensors.push(TensorInfo { role, dtype, rows, cols, offset, len, packed: false });
+        self.tensors.push(TensorInfo { role, dtype, rows, cols, offset, len, packed_rows: 0 });
         self.skip(len);
     }
 

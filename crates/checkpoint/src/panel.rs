@@ -2,130 +2,250 @@
 //! file's own bits, so that memory is read once, in order, and lane r of a register is row r.
 //!
 //! ```text
-//! panel   8 rows × cols = [block of 32 columns]
-//! block   f16 scale[8]  f16 min[8] (Q4_1)  weights
-//! weights weight 16·half + 2k + e of row r is number i = ((2k + half)·8 + r)·2 + e
-//!         Q8_0  byte i
-//!         Q4_x  a nibble: of byte 32·(k / 2) + i mod 32, the low one for even k, else the high one
+//! panel   8 rows × cols = [block]                     as many weights as a block of the file has
+//! block   head, then for every 32 columns: low plane, high plane
+//! head    each f16 of the 8 rows side by side, then each byte of the 8 rows side by side
+//! weight  q = (low | high << low bits) - offset;  weight 2p + e of row r lies
+//!         in a plane of 8 bits: in byte (p·8 + r)·2 + e, signed
+//!         in a plane of B bits: in u16 number p / (16/B) · 16 + 2r + e, from bit p mod (16/B) · B on
 //! ```
-//! A panel has exactly the bytes of its eight rows, so a matrix is rearranged where it lies.
+//! So a register of 16 u16 gives, by one shift and one mask, the pair of weights number p of eight
+//! rows as i16. A panel has exactly the bytes of its eight rows. Rows behind the last whole panel
+//! stay as they are. llama2.c's int8 groups keep their scales apart, as `(panel, group, row)` f32.
 
-use crate::{Block32, DType, Header};
-use alloc::vec;
+use crate::dtype::{MAX_HEAD, scales_of};
+use crate::{Block32, DType, Header, Tensor};
+use alloc::{vec, vec::Vec};
 
 /// Rows of a panel.
 pub const PANEL_ROWS: usize = 8;
 
-/// Bytes in front of a block's weights.
-fn head(dtype: DType) -> usize {
-    if dtype == DType::Q4_1 { 32 } else { 16 }
+/// Panels of one [`PackJob`]: enough to be worth a thread's while, few enough to share out evenly.
+const JOB_PANELS: usize = 64;
+
+/// How a blocked format's weights are cut into bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Planes {
+    low: usize,
+    high: usize,
+    offset: i8,
 }
 
-/// Whether a matrix of this format and height can be rearranged.
+fn planes(dtype: DType) -> Planes {
+    let (low, high, offset) = match dtype {
+        DType::Q2K => (2, 0, 0),
+        DType::Q3K => (2, 1, 4),
+        DType::Q4_0 => (4, 0, 8),
+        DType::Q4_1 | DType::Q4K => (4, 0, 0),
+        DType::Q5_0 => (4, 1, 16),
+        DType::Q5_1 | DType::Q5K => (4, 1, 0),
+        DType::Q6K => (4, 2, 32),
+        DType::Q8_0 | DType::I8Groups(_) | DType::F32 | DType::F16 | DType::BF16 => (8, 0, 0),
+    };
+    Planes { low, high, offset }
+}
+
+/// How many rows of a matrix [`Header::pack`] rearranges.
 #[must_use]
-pub fn is_packable(dtype: DType, rows: usize) -> bool {
-    matches!(dtype, DType::Q8_0 | DType::Q4_0 | DType::Q4_1) && rows.is_multiple_of(PANEL_ROWS)
+pub fn packable_rows(dtype: DType, rows: usize) -> usize {
+    if dtype.is_blocked() { rows / PANEL_ROWS * PANEL_ROWS } else { 0 }
 }
 
-/// Byte of a weight among a block's weights, and how far its bits are shifted in it.
-fn place(dtype: DType, row: usize, weight: usize) -> (usize, u32) {
-    let (half, k, e) = (weight / 16, weight % 16 / 2, weight % 2);
-    let i = ((2 * k + half) * PANEL_ROWS + row) * 2 + e;
-    if dtype == DType::Q8_0 { (i, 0) } else { (32 * (k / 2) + i % 32, 4 * (k as u32 % 2)) }
+/// 32-weight blocks in a block of the file.
+fn parts(dtype: DType) -> usize {
+    if let DType::I8Groups(_) = dtype { 1 } else { dtype.block_len() / 32 }
 }
 
-/// Rearranges eight rows, which lie one after another in `rows`, into a panel.
-fn pack(dtype: DType, rows: &mut [u8], copy: &mut [u8]) {
-    let (size, head) = (dtype.block_bytes(), head(dtype));
-    let row_len = rows.len() / PANEL_ROWS;
-    copy.copy_from_slice(rows);
-    for (index, panel) in rows.chunks_exact_mut(PANEL_ROWS * size).enumerate() {
-        let (scales, weights) = panel.split_at_mut(head);
-        for row in 0..PANEL_ROWS {
-            let block = &copy[row * row_len + index * size..][..size];
-            let (block_head, q) = block.split_at(head / PANEL_ROWS);
-            for (part, half) in block_head.chunks_exact(2).enumerate() {
-                scales[(part * PANEL_ROWS + row) * 2..][..2].copy_from_slice(half);
+/// Bytes of a panel's block.
+fn block_len(dtype: DType) -> usize {
+    let bytes = if let DType::I8Groups(_) = dtype { 32 } else { dtype.block_bytes() };
+    PANEL_ROWS * bytes
+}
+
+/// Number of the u16 and the bit in it where a plane of `bits` holds the first of pair `p`.
+fn place(bits: usize, p: usize, row: usize) -> (usize, usize) {
+    let in_u16 = 16 / bits;
+    (p / in_u16 * 16 + 2 * row, p % in_u16 * bits)
+}
+
+/// Puts one row's 32 values into a zeroed plane.
+fn put<const BITS: usize>(plane: &mut [u8], row: usize, values: &[u8; 32]) {
+    for (p, pair) in values.as_chunks::<2>().0.iter().enumerate() {
+        let (at, bit) = place(BITS, p, row);
+        for (e, &value) in pair.iter().enumerate() {
+            plane[2 * (at + e) + bit / 8] |= (value & ((1 << BITS) - 1)) << (bit % 8);
+        }
+    }
+}
+
+fn put_bytes(plane: &mut [u8], row: usize, q: &[i8; 32]) {
+    for (p, pair) in q.as_chunks::<2>().0.iter().enumerate() {
+        plane[(p * PANEL_ROWS + row) * 2..][..2].copy_from_slice(&pair.map(i8::cast_unsigned));
+    }
+}
+
+/// A stretch of panels to rearrange; several may be done at the same time.
+pub struct PackJob<'p> {
+    dtype: DType,
+    cols: usize,
+    weights: &'p mut [u8],
+    scales: &'p mut [u8],
+}
+
+impl<'p> PackJob<'p> {
+    /// The whole panels of a matrix of `cols` columns, whose dtype [is
+    /// blocked](DType::is_blocked).
+    #[must_use]
+    pub fn new(dtype: DType, cols: usize, weights: &'p mut [u8], scales: &'p mut [u8]) -> Self {
+        Self { dtype, cols, weights, scales }
+    }
+
+    /// Does it; to be called once.
+    pub fn run(&mut self) {
+        let panel_len = PANEL_ROWS * self.dtype.row_bytes(self.cols);
+        let scales_len = PANEL_ROWS * self.dtype.row_scale_bytes(self.cols);
+        let (mut rows, mut row_scales) = (vec![0; panel_len], vec![0; scales_len]);
+        let mut scales = self.scales.chunks_exact_mut(scales_len.max(1));
+        for panel in self.weights.chunks_exact_mut(panel_len) {
+            rows.copy_from_slice(panel);
+            let scales = scales.next().unwrap_or_default();
+            row_scales.copy_from_slice(scales);
+            pack(self.dtype, (&rows, &row_scales), panel, scales);
+        }
+    }
+}
+
+/// Rearranges eight rows (weights, group scales) into a panel and its scales.
+fn pack(dtype: DType, (rows, row_scales): (&[u8], &[u8]), panel: &mut [u8], scales: &mut [u8]) {
+    for (r, row) in row_scales.chunks_exact((row_scales.len() / PANEL_ROWS).max(1)).enumerate() {
+        for (group, scale) in row.chunks_exact(4).enumerate() {
+            scales[(group * PANEL_ROWS + r) * 4..][..4].copy_from_slice(scale);
+        }
+    }
+    let (file_block, n_parts) = (block_len(dtype) / PANEL_ROWS, parts(dtype));
+    let head_ranges = dtype.head();
+    let head_len = head_ranges.halves.len() + head_ranges.bytes.len();
+    let Planes { low, high, offset } = planes(dtype);
+    panel.fill(0);
+    for (r, row) in rows.chunks_exact(rows.len() / PANEL_ROWS).enumerate() {
+        let row_scales = &row_scales[r * row_scales.len() / PANEL_ROWS..];
+        for (index, block) in panel.chunks_exact_mut(block_len(dtype)).enumerate() {
+            let (head, weights) = block.split_at_mut(PANEL_ROWS * head_len);
+            let file = &row[index * file_block..][..file_block];
+            put_head(dtype, file, head, r);
+            for (part, plane) in weights.chunks_exact_mut(32 * (low + high)).enumerate() {
+                let q = Block32::read(dtype, row, row_scales, index * n_parts + part).q;
+                let (low_plane, high_plane) = plane.split_at_mut(32 * low);
+                let values = q.map(|q| (q + offset).cast_unsigned());
+                match low {
+                    8 => put_bytes(low_plane, r, &q),
+                    4 => put::<4>(low_plane, r, &values),
+                    _ => put::<2>(low_plane, r, &values),
+                }
+                match high {
+                    2 => put::<2>(high_plane, r, &values.map(|v| v >> low)),
+                    1 => put::<1>(high_plane, r, &values.map(|v| v >> low)),
+                    _ => {}
+                }
             }
-            if dtype == DType::Q8_0 {
-                pack_bytes(row, q, weights);
-            } else {
-                pack_nibbles(row, q, weights);
-            }
         }
     }
 }
 
-/// The weights of one row's Q8_0 block: pairs of bytes, each to its place.
-fn pack_bytes(row: usize, q: &[u8], weights: &mut [u8]) {
-    for (i, out) in weights.chunks_exact_mut(2 * PANEL_ROWS).enumerate() {
-        let (k, half) = (i / 2, i % 2);
-        out[2 * row..2 * row + 2].copy_from_slice(&q[16 * half + 2 * k..][..2]);
+fn put_head(dtype: DType, file: &[u8], head: &mut [u8], row: usize) {
+    let ranges = dtype.head();
+    let (halves, bytes) = head.split_at_mut(PANEL_ROWS * ranges.halves.len());
+    for (i, half) in file[ranges.halves].chunks_exact(2).enumerate() {
+        halves[(i * PANEL_ROWS + row) * 2..][..2].copy_from_slice(half);
+    }
+    for (i, &byte) in file[ranges.bytes].iter().enumerate() {
+        bytes[i * PANEL_ROWS + row] = byte;
     }
 }
 
-/// The weights of one row's Q4 block: in the file a byte holds weights n and n + 16, which are the
-/// same pair of the two halves; in the panel it holds pairs k and k + 1 of one half.
-fn pack_nibbles(row: usize, q: &[u8], weights: &mut [u8]) {
-    for (out, q) in weights.chunks_exact_mut(32).zip(q.chunks_exact(4)) {
-        for e in 0..2 {
-            let (even, odd) = (q[e], q[2 + e]);
-            out[2 * row + e] = (even & 15) | (odd << 4);
-            out[16 + 2 * row + e] = (even >> 4) | (odd & 0xf0);
+/// Block `index` of row `row`, which lies in a panel.
+pub(crate) fn read(tensor: &Tensor<'_>, row: usize, index: usize) -> Block32 {
+    let dtype = tensor.dtype;
+    let (panel, r) = (tensor.panel(row / PANEL_ROWS), row % PANEL_ROWS);
+    let n_parts = parts(dtype);
+    let block = &panel[index / n_parts * block_len(dtype)..][..block_len(dtype)];
+    let ranges = dtype.head();
+    let (halves, rest) = block.split_at(PANEL_ROWS * ranges.halves.len());
+    let (bytes, weights) = rest.split_at(PANEL_ROWS * ranges.bytes.len());
+    let Planes { low, high, offset } = planes(dtype);
+    let len = 32 * (low + high);
+    let (low_plane, high_plane) = weights[index % n_parts * len..][..len].split_at(32 * low);
+    let q = core::array::from_fn(|i| {
+        let (p, e) = (i / 2, i % 2);
+        if low == 8 {
+            return low_plane[(p * PANEL_ROWS + r) * 2 + e].cast_signed();
         }
-    }
-}
-
-/// Rearranges a whole matrix of `cols` columns, which [`is_packable`], into panels.
-///
-/// # Panics
-/// Where `data` is not a whole number of panels: a bug of the caller.
-pub fn pack_matrix(dtype: DType, cols: usize, data: &mut [u8]) {
-    let mut copy = vec![0; PANEL_ROWS * dtype.row_bytes(cols)];
-    assert!(data.len().is_multiple_of(copy.len()), "a matrix of whole panels");
-    for rows in data.chunks_exact_mut(copy.len()) {
-        pack(dtype, rows, &mut copy);
-    }
-}
-
-/// Block `index` of row `row` (0 to 7) of a panel.
-pub(crate) fn read(dtype: DType, panel: &[u8], row: usize, index: usize) -> Block32 {
-    let len = PANEL_ROWS * dtype.block_bytes();
-    let (scales, weights) = panel[index * len..][..len].split_at(head(dtype));
-    // The file's own block, put together again, is read as it would have been.
-    let mut block = [0; 34];
-    let mut at = 0;
-    for part in scales.chunks_exact(2 * PANEL_ROWS) {
-        block[at..at + 2].copy_from_slice(&part[2 * row..2 * row + 2]);
-        at += 2;
-    }
-    for weight in 0..32 {
-        let (byte, shift) = place(dtype, row, weight);
-        match dtype {
-            DType::Q8_0 => block[at + weight] = weights[byte],
-            _ => block[at + weight % 16] |= (weights[byte] >> shift & 15) << (weight / 16 * 4),
+        let mut value = bits_at(low_plane, low, p, r, e);
+        if high > 0 {
+            value |= bits_at(high_plane, high, p, r, e) << low;
         }
+        value.cast_signed() - offset
+    });
+    if let DType::I8Groups(group) = dtype {
+        let at = (index * 32 / group as usize * PANEL_ROWS + r) * 4;
+        let scale = &tensor.panel_scales(row / PANEL_ROWS)[at..at + 4];
+        let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
+        return Block32 { q, scale: [scale; 2], min: [-0.0; 2] };
     }
-    Block32::read(dtype, &block, &[], 0)
+    let mut head = [0; MAX_HEAD];
+    for i in 0..ranges.halves.len() / 2 {
+        head[2 * i..2 * i + 2].copy_from_slice(&halves[(i * PANEL_ROWS + r) * 2..][..2]);
+    }
+    for i in 0..ranges.bytes.len() {
+        head[ranges.halves.len() + i] = bytes[i * PANEL_ROWS + r];
+    }
+    let (scale, min) = scales_of(dtype, &head, index % n_parts);
+    Block32 { q, scale, min }
+}
+
+fn bits_at(plane: &[u8], bits: usize, p: usize, row: usize, e: usize) -> u8 {
+    let (at, bit) = place(bits, p, row);
+    plane[2 * (at + e) + bit / 8] >> (bit % 8) & ((1 << bits) - 1)
 }
 
 impl Header<'_> {
-    /// Rearranges every matrix that can be, in `pieces` of the file that begin at the offsets
-    /// given, and notes that in `tensors`. To be called once, before
-    /// [`Checkpoint::attach`](crate::Checkpoint::attach).
-    pub fn pack<'p>(&mut self, pieces: impl IntoIterator<Item = (u64, &'p mut [u8])>) {
+    /// Plans to rearrange every matrix that can be, in `pieces` of the file that begin at the
+    /// offsets given, and notes that in `tensors`; the jobs do it, in any order and on any threads.
+    /// To be called once, before [`Checkpoint::attach`](crate::Checkpoint::attach).
+    #[must_use]
+    pub fn pack<'p>(
+        &mut self,
+        pieces: impl IntoIterator<Item = (u64, &'p mut [u8])>,
+    ) -> Vec<PackJob<'p>> {
+        let mut jobs = Vec::new();
+        self.tensors.sort_unstable_by_key(|tensor| tensor.offset);
         for (start, bytes) in pieces {
+            let (mut at, mut rest) = (start, bytes);
             for tensor in &mut self.tensors {
-                let from = tensor.offset.checked_sub(start).map(|from| from as usize);
-                let range = from.map(|from| from..from + tensor.len as usize);
-                let packable = is_packable(tensor.dtype, tensor.rows) && !tensor.packed;
-                let Some(data) = range.filter(|_| packable).and_then(|range| bytes.get_mut(range))
-                else {
+                let rows = packable_rows(tensor.dtype, tensor.rows);
+                let end = tensor.offset + tensor.len;
+                if rows == 0 || tensor.packed_rows > 0 || tensor.offset < at {
                     continue;
-                };
-                pack_matrix(tensor.dtype, tensor.cols, data);
-                tensor.packed = true;
+                }
+                if end - at > rest.len() as u64 {
+                    break;
+                }
+                let (before, after) = rest.split_at_mut((end - at) as usize);
+                let data = &mut before[(tensor.offset - at) as usize..];
+                (at, rest) = (end, after);
+                tensor.packed_rows = rows;
+                let (dtype, cols) = (tensor.dtype, tensor.cols);
+                let (weights, scales) = data.split_at_mut(tensor.rows * dtype.row_bytes(cols));
+                let panels = |row_len: usize| JOB_PANELS * PANEL_ROWS * row_len;
+                let mut scales = scales[..rows * dtype.row_scale_bytes(cols)]
+                    .chunks_mut(panels(dtype.row_scale_bytes(cols)).max(1));
+                let weights = weights[..rows * dtype.row_bytes(cols)]
+                    .chunks_mut(panels(dtype.row_bytes(cols)));
+                jobs.extend(weights.map(|weights| {
+                    PackJob::new(dtype, cols, weights, scales.next().unwrap_or_default())
+                }));
             }
         }
+        jobs
     }
 }

@@ -70,9 +70,7 @@ pub(crate) struct Scratch {
     pub(crate) gate: Vec<f32>,
     /// Up, `(batch, hidden_dim)`.
     pub(crate) up: Vec<f32>,
-    /// Attention weights of one head, `(threads, context)`.
-    pub(crate) scores: Vec<f32>,
-    /// Cosine and sine of each pair of a head.
+    /// Cosine and sine of each pair of a head, `(batch, head_dim / 2)`.
     pub(crate) rotations: Vec<(f32, f32)>,
     pub(crate) activations: Activations,
     pub(crate) workspace: Workspace,
@@ -107,7 +105,7 @@ impl<'a> Engine<'a> {
         let batch = plan.batch;
         let rows = |width: usize| zeros(batch * width);
         // The largest blocks first, while memory is least divided.
-        let cache = KvCache::new(config, plan.context)?;
+        let cache = KvCache::new(config, plan.context, plan.kv)?;
         let scratch = Scratch {
             x: rows(config.dim)?,
             normed: rows(config.dim)?,
@@ -118,8 +116,7 @@ impl<'a> Engine<'a> {
             v: rows(config.kv_dim())?,
             gate: rows(config.hidden_dim)?,
             up: rows(config.hidden_dim)?,
-            scores: zeros(threads.threads() * plan.context)?,
-            rotations: zeros(config.head_dim / 2)?,
+            rotations: zeros(batch * config.head_dim / 2)?,
             activations: Activations::new(batch, widest(config))?,
             workspace: Workspace::new(threads.threads(), widest(config))?,
         };
@@ -149,6 +146,12 @@ impl<'a> Engine<'a> {
     #[must_use]
     pub fn threads(&self) -> usize {
         self.threads.threads()
+    }
+
+    /// Rows of matrices that each thread has multiplied with a token so far: which cores work.
+    #[must_use]
+    pub fn rows_done(&self) -> Vec<u64> {
+        self.scratch.workspace.rows_done().collect()
     }
 
     /// Tokens computed together while reading a prompt.

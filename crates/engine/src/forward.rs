@@ -37,6 +37,7 @@ impl Engine<'_> {
             drop(room::<f32>(more)?);
         }
         self.embed(tokens);
+        self.model.rotations(self.held.len(), tokens.len(), &mut self.scratch.rotations);
         let model = self.model;
         for (index, layer) in model.layers.iter().enumerate() {
             self.attention(index, layer, tokens.len());
@@ -99,23 +100,26 @@ impl Engine<'_> {
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
         product.norm(&mut s.normed, &s.x[..n * dim], &layer.attn_norm, config.norm_eps);
         product.load(&s.normed[..n * dim], dim, &[&layer.wq, &layer.wk, &layer.wv]);
-        product.run(&layer.wq, &mut s.q[..n * q_dim]);
-        product.run(&layer.wk, &mut s.k[..n * kv_dim]);
-        product.run(&layer.wv, &mut s.v[..n * kv_dim]);
-        let pos = self.held.len();
+        product.run([
+            (&layer.wq, &mut s.q[..n * q_dim]),
+            (&layer.wk, &mut s.k[..n * kv_dim]),
+            (&layer.wv, &mut s.v[..n * kv_dim]),
+        ]);
+        let (pos, half) = (self.held.len(), config.head_dim / 2);
         for t in 0..n {
             let (q, k) = (&mut s.q[t * q_dim..][..q_dim], &mut s.k[t * kv_dim..][..kv_dim]);
-            self.model.rotations(pos + t, &mut s.rotations);
-            rotate(q, &s.rotations);
-            rotate(k, &s.rotations);
-            self.cache.store(index, pos + t, k, &s.v[t * kv_dim..][..kv_dim]);
+            let rotations = &s.rotations[t * half..][..half];
+            rotate(q, rotations);
+            rotate(k, rotations);
+            let kv = (&*k, &s.v[t * kv_dim..][..kv_dim]);
+            self.cache.store(self.kernels, index, pos + t, kv);
         }
         self.attend(index, n);
         let s = &mut self.scratch;
         let mut product =
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
         product.load(&s.attended[..n * q_dim], q_dim, &[&layer.wo]);
-        product.run(&layer.wo, &mut s.delta[..n * dim]);
+        product.run([(&layer.wo, &mut s.delta[..n * dim])]);
         add(&mut s.x[..n * dim], &s.delta[..n * dim]);
     }
 
@@ -125,19 +129,16 @@ impl Engine<'_> {
         let (n_heads, head_dim) = (config.n_heads, config.head_dim);
         let group = n_heads / config.n_kv_heads;
         let divisor = llamaboot_math::sqrt(head_dim as f32);
-        let (cache, kernels, pos, context) =
-            (&self.cache, self.kernels, self.held.len(), self.context());
+        let (cache, kernels, pos) = (&self.cache, self.kernels, self.held.len());
         let s = &mut self.scratch;
         let q = &s.q;
         let attended = &mut s.attended[..n * n_heads * head_dim];
-        let job = |i: usize, out: &mut [f32], scores: &mut [f32]| {
+        let job = |i: usize, out: &mut [f32]| {
             let (token, head) = (i / n_heads, i % n_heads);
-            let held = pos + token + 1;
-            let (keys, values) = cache.head(index, head / group, held);
-            let q = &q[i * head_dim..][..head_dim];
-            kernels.attend(out, &mut scores[..held], q, keys, values, divisor);
+            let (keys, values) = cache.head(index, head / group, pos + token + 1);
+            kernels.attend(out, &q[i * head_dim..][..head_dim], keys, values, divisor);
         };
-        for_each_chunk(self.threads, (attended, head_dim), (&mut s.scores, context), job);
+        for_each_chunk(self.threads, attended, head_dim, job);
     }
 
     fn feed_forward(&mut self, layer: &Layer<'_>, n: usize) {
@@ -148,11 +149,10 @@ impl Engine<'_> {
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
         product.norm(&mut s.normed, &s.x[..n * dim], &layer.ffn_norm, config.norm_eps);
         product.load(&s.normed[..n * dim], dim, &[&layer.w1, &layer.w3]);
-        product.run(&layer.w1, &mut s.gate[..n * hidden]);
-        product.run(&layer.w3, &mut s.up[..n * hidden]);
+        product.run([(&layer.w1, &mut s.gate[..n * hidden]), (&layer.w3, &mut s.up[..n * hidden])]);
         self.kernels.swiglu(&mut s.gate[..n * hidden], &s.up[..n * hidden]);
         product.load(&s.gate[..n * hidden], hidden, &[&layer.w2]);
-        product.run(&layer.w2, &mut s.delta[..n * dim]);
+        product.run([(&layer.w2, &mut s.delta[..n * dim])]);
         add(&mut s.x[..n * dim], &s.delta[..n * dim]);
     }
 
@@ -175,7 +175,7 @@ impl Engine<'_> {
             config.norm_eps,
         );
         product.load(&s.normed[..(n - from) * dim], dim, &[&self.model.output]);
-        product.run(&self.model.output, &mut self.logits);
+        product.run([(&self.model.output, &mut self.logits)]);
     }
 }
 
@@ -211,8 +211,8 @@ impl<'s> Product<'s> {
         self.activations.load(self.kernels, x, cols, blocks);
     }
 
-    fn run(&mut self, w: &Tensor<'_>, out: &mut [f32]) {
-        self.kernels.matmul(self.threads, self.workspace, w, self.activations, out);
+    fn run<const N: usize>(&mut self, products: [(&Tensor<'_>, &mut [f32]); N]) {
+        self.kernels.matmul(self.threads, self.workspace, self.activations, products);
     }
 }
 

@@ -2,31 +2,83 @@
 
 use alloc::vec::Vec;
 use llamaboot_checkpoint::Config;
-use llamaboot_kernels::{OutOfMemory, zeros};
+use llamaboot_kernels::{Cached, Kernels, OutOfMemory, zeros};
 
-/// `(n_layers, n_kv_heads, context, head_dim)` keys and as many values, in f32: the positions of
-/// one head lie side by side, which is the order attention reads them in.
+/// How keys and values are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KvType {
+    /// As computed.
+    #[default]
+    F32,
+    /// Rounded to f16: half the memory, and half the reading in a long context.
+    F16,
+}
+
+impl KvType {
+    /// Bytes of a number.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 => 2,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Numbers {
+    F32(Vec<f32>),
+    F16(Vec<u16>),
+}
+
+impl Numbers {
+    fn new(kv: KvType, len: usize) -> Result<Self, OutOfMemory> {
+        Ok(match kv {
+            KvType::F32 => Self::F32(zeros(len)?),
+            KvType::F16 => Self::F16(zeros(len)?),
+        })
+    }
+
+    fn put(&mut self, kernels: Kernels, at: usize, x: &[f32]) {
+        match self {
+            Self::F32(numbers) => numbers[at..at + x.len()].copy_from_slice(x),
+            Self::F16(numbers) => kernels.narrow_f16(x, &mut numbers[at..at + x.len()]),
+        }
+    }
+
+    fn get(&self, at: usize, len: usize) -> Cached<'_> {
+        match self {
+            Self::F32(numbers) => Cached::F32(&numbers[at..at + len]),
+            Self::F16(numbers) => Cached::F16(&numbers[at..at + len]),
+        }
+    }
+}
+
+/// `(n_layers, n_kv_heads, context, head_dim)` keys and as many values: the positions of one head
+/// lie side by side, which is the order attention reads them in.
 #[derive(Debug)]
 pub struct KvCache {
     context: usize,
     n_kv_heads: usize,
     head_dim: usize,
-    keys: Vec<f32>,
-    values: Vec<f32>,
+    keys: Numbers,
+    values: Numbers,
 }
 
 impl KvCache {
     /// Reserves room for `context` positions.
-    pub(crate) fn new(config: &Config, context: usize) -> Result<Self, OutOfMemory> {
+    pub(crate) fn new(config: &Config, context: usize, kv: KvType) -> Result<Self, OutOfMemory> {
         let len = config.n_layers * config.kv_dim() * context;
         let (n_kv_heads, head_dim) = (config.n_kv_heads, config.head_dim);
-        Ok(Self { context, n_kv_heads, head_dim, keys: zeros(len)?, values: zeros(len)? })
+        let (keys, values) = (Numbers::new(kv, len)?, Numbers::new(kv, len)?);
+        Ok(Self { context, n_kv_heads, head_dim, keys, values })
     }
 
     /// Bytes that a cache of `context` positions takes.
     #[must_use]
-    pub fn bytes(config: &Config, context: usize) -> u64 {
-        2 * 4 * config.n_layers as u64 * config.kv_dim() as u64 * context as u64
+    pub fn bytes(config: &Config, context: usize, kv: KvType) -> u64 {
+        let numbers = 2 * config.n_layers as u64 * config.kv_dim() as u64 * context as u64;
+        numbers * kv.bytes() as u64
     }
 
     /// Positions there is room for.
@@ -36,20 +88,25 @@ impl KvCache {
     }
 
     /// Keeps the keys and values of one position; both are `(n_kv_heads, head_dim)`.
-    pub(crate) fn store(&mut self, layer: usize, pos: usize, k: &[f32], v: &[f32]) {
-        for head in 0..self.n_kv_heads {
-            let from = head * self.head_dim..(head + 1) * self.head_dim;
+    pub(crate) fn store(
+        &mut self,
+        kernels: Kernels,
+        layer: usize,
+        pos: usize,
+        (k, v): (&[f32], &[f32]),
+    ) {
+        let rows = k.chunks_exact(self.head_dim).zip(v.chunks_exact(self.head_dim));
+        for (head, (k, v)) in rows.enumerate() {
             let at = self.start(layer, head) + pos * self.head_dim;
-            self.keys[at..at + self.head_dim].copy_from_slice(&k[from.clone()]);
-            self.values[at..at + self.head_dim].copy_from_slice(&v[from]);
+            self.keys.put(kernels, at, k);
+            self.values.put(kernels, at, v);
         }
     }
 
     /// Keys and values of one head for the first `n` positions, each `(n, head_dim)`.
-    pub(crate) fn head(&self, layer: usize, head: usize, n: usize) -> (&[f32], &[f32]) {
-        let start = self.start(layer, head);
-        let end = start + n * self.head_dim;
-        (&self.keys[start..end], &self.values[start..end])
+    pub(crate) fn head(&self, layer: usize, head: usize, n: usize) -> (Cached<'_>, Cached<'_>) {
+        let (start, len) = (self.start(layer, head), n * self.head_dim);
+        (self.keys.get(start, len), self.values.get(start, len))
     }
 
     fn start(&self, layer: usize, head: usize) -> usize {

@@ -24,7 +24,7 @@ mod sampler;
 
 pub use digest::{Digest, logit_report};
 pub use engine::{Engine, EngineError, Logits};
-pub use kv_cache::KvCache;
+pub use kv_cache::{KvCache, KvType};
 pub use model::Model;
 pub use plan::MemoryPlan;
 pub use sampler::{Random, Sampler, Sampling};

@@ -83,12 +83,14 @@ impl<'a> Model<'a> {
         (self.layers.iter().map(matrices).sum::<usize>() + self.output.bytes()) as u64
     }
 
-    /// Cosine and sine of every rotary pair at `pos`, each computed in f64 and rounded once.
-    /// `out` is `(head_dim / 2)` pairs.
-    pub(crate) fn rotations(&self, pos: usize, out: &mut [(f32, f32)]) {
-        for (out, &frequency) in out.iter_mut().zip(&self.rope_frequencies) {
-            let (sin, cos) = sin_cos(pos as f64 * frequency);
-            *out = (cos as f32, sin as f32);
+    /// Cosine and sine of every rotary pair at `n` positions from `pos` on, each computed in f64
+    /// and rounded once. `out` begins with `(n, head_dim / 2)` pairs.
+    pub(crate) fn rotations(&self, pos: usize, n: usize, out: &mut [(f32, f32)]) {
+        for (t, out) in out.chunks_exact_mut(self.rope_frequencies.len()).take(n).enumerate() {
+            for (out, &frequency) in out.iter_mut().zip(&self.rope_frequencies) {
+                let (sin, cos) = sin_cos((pos + t) as f64 * frequency);
+                *out = (cos as f32, sin as f32);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a model will take in memory, known from its header alone, so that it can be shown, and
 //! refused, before anything is reserved.
 
-use crate::{KvCache, Sampler};
+use crate::{KvCache, KvType, Sampler};
 use llamaboot_checkpoint::{Config, Header};
 use llamaboot_kernels::{Activations, Workspace};
 
@@ -12,6 +12,8 @@ pub struct MemoryPlan {
     pub context: usize,
     /// Tokens computed together while reading a prompt.
     pub batch: usize,
+    /// How keys and values are kept.
+    pub kv: KvType,
     /// The file: weights stay as they are stored.
     pub weights: u64,
     /// Keys and values of every position.
@@ -25,7 +27,7 @@ impl MemoryPlan {
     pub const MIN_CONTEXT: usize = 256;
 
     /// Tokens of a prompt computed together unless told otherwise.
-    pub const BATCH: usize = 32;
+    pub const BATCH: usize = 48;
 
     /// The plan for a file of `file_len` bytes. `context` is cut to what the model was trained for.
     #[must_use]
@@ -35,6 +37,7 @@ impl MemoryPlan {
         context: usize,
         batch: usize,
         threads: usize,
+        kv: KvType,
     ) -> Self {
         let config = &header.config;
         let context = context.clamp(1, config.seq_len);
@@ -42,8 +45,9 @@ impl MemoryPlan {
         Self {
             context,
             batch,
+            kv,
             weights: file_len,
-            kv_cache: KvCache::bytes(config, context),
+            kv_cache: KvCache::bytes(config, context, kv),
             scratch: scratch_bytes(config, context, batch, threads),
         }
     }
@@ -62,10 +66,11 @@ impl MemoryPlan {
         file_len: u64,
         available: u64,
         threads: usize,
+        kv: KvType,
     ) -> Option<Self> {
         let mut context = header.config.seq_len;
         loop {
-            let plan = Self::new(header, file_len, context, Self::BATCH, threads);
+            let plan = Self::new(header, file_len, context, Self::BATCH, threads, kv);
             if plan.total() <= available {
                 return Some(plan);
             }
@@ -85,9 +90,8 @@ pub(crate) fn widest(config: &Config) -> usize {
 fn scratch_bytes(config: &Config, context: usize, batch: usize, threads: usize) -> u64 {
     let floats = batch
         * (3 * config.dim + 2 * config.q_dim() + 2 * config.kv_dim() + 2 * config.hidden_dim)
-        + threads * context
         + config.vocab_size
-        + config.head_dim
+        + batch * config.head_dim
         + (2 * config.n_layers + 1) * config.dim;
     let widest = widest(config);
     let held = context * size_of::<u32>();

@@ -18,8 +18,8 @@ pub(crate) const BLOCK: usize = 32;
 pub(crate) struct BlockInfo {
     /// `x ≈ scale * q`.
     pub(crate) scale: f32,
-    /// Σ q of each half, exact in f32.
-    pub(crate) sums: [f32; 2],
+    /// Σ q of each half; exact in f32, too.
+    pub(crate) sums: [i32; 2],
 }
 
 /// A batch of input rows with room for `max_tokens` rows of at most `max_cols` values.

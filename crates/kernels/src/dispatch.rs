@@ -1,10 +1,11 @@
 //! The one table that says which kernel runs, chosen once, at start, from the CPU's features.
 
 use crate::activations::{Activations, BlockInfo};
-use crate::matmul::GroupOut;
-use crate::scalar;
+use crate::matmul::Output;
+use crate::{max, scalar};
 use core::ops::Range;
 use llamaboot_checkpoint::Tensor;
+use llamaboot_math::exp;
 
 /// An instruction set that there are kernels for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,11 +14,13 @@ pub enum Isa {
     Scalar,
     /// AVX2, FMA and F16C (x86-64 since 2013).
     Avx2,
+    /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former.
+    Avx512,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: [Self; 2] = [Self::Avx2, Self::Scalar];
+    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Scalar];
 
     /// The name that `--isa` takes.
     #[must_use]
@@ -25,6 +28,7 @@ impl Isa {
         match self {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
         }
     }
 
@@ -41,8 +45,10 @@ impl Isa {
             Self::Scalar => true,
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => cpu::has_avx2_fma_f16c(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => cpu::has_avx2_fma_f16c() && cpu::has_avx512_vnni(),
             #[cfg(not(target_arch = "x86_64"))]
-            Self::Avx2 => false,
+            Self::Avx2 | Self::Avx512 => false,
         }
     }
 }
@@ -65,25 +71,38 @@ impl core::fmt::Display for Unavailable {
 
 impl core::error::Error for Unavailable {}
 
-/// Some rows of a tensor, where their results go, and a panel to unpack into.
-pub(crate) struct RowGroup<'a> {
-    pub(crate) tensor: &'a Tensor<'a>,
-    /// At most 8 rows.
-    pub(crate) rows: Range<usize>,
-    pub(crate) out: GroupOut<'a>,
-    pub(crate) panel: &'a mut Panel,
+/// Keys or values of one head, position after position.
+#[derive(Debug, Clone, Copy)]
+pub enum Cached<'a> {
+    /// As computed.
+    F32(&'a [f32]),
+    /// Rounded to f16, as its bits.
+    F16(&'a [u16]),
 }
 
-/// Eight rows unpacked for a vector kernel: weights as i8, scales and minima as f32, interleaved
-/// so that lane r of a vector belongs to row r.
-#[derive(Debug, Default)]
-pub(crate) struct Panel {
-    /// `(block, pair k of 8, half, row, 2)`: weights `2k, 2k + 1` of each half of the block.
-    pub(crate) q: alloc::vec::Vec<i8>,
-    /// `(block, half, row)`.
-    pub(crate) scale: alloc::vec::Vec<f32>,
-    /// `(block, half, row)`.
-    pub(crate) min: alloc::vec::Vec<f32>,
+impl<'a> Cached<'a> {
+    /// Numbers in it.
+    #[must_use]
+    pub fn len(self) -> usize {
+        match self {
+            Self::F32(x) => x.len(),
+            Self::F16(x) => x.len(),
+        }
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers of `range`.
+    fn slice(self, range: Range<usize>) -> Self {
+        match self {
+            Self::F32(x) => Self::F32(&x[range]),
+            Self::F16(x) => Self::F16(&x[range]),
+        }
+    }
 }
 
 /// Kernels of one instruction set; the crate's head defines what each computes. Lengths of slices
@@ -94,9 +113,9 @@ pub(crate) struct Table {
     /// `Σ x[i]`.
     pub(crate) sum: unsafe fn(&[f32]) -> f32,
     /// `out[t] = dot(q, keys[t]) / divisor`, keys `(out.len(), q.len())`.
-    pub(crate) dots: unsafe fn(&[f32], &[f32], f32, &mut [f32]),
-    /// `out = Σ_t weights[t] * values[t]`, values `(weights.len(), out.len())`.
-    pub(crate) weighted_sum: unsafe fn(&[f32], &[f32], &mut [f32]),
+    pub(crate) dots: unsafe fn(&[f32], Cached<'_>, f32, &mut [f32]),
+    /// `out += Σ_t weights[t] * values[t]`, values `(weights.len(), out.len())`.
+    pub(crate) weighted_sum: unsafe fn(&[f32], Cached<'_>, &mut [f32]),
     /// `x[i] = exp(x[i] - max)`.
     pub(crate) exp_minus: unsafe fn(&mut [f32], f32),
     /// `gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]`.
@@ -107,9 +126,16 @@ pub(crate) struct Table {
     pub(crate) widen_f16: unsafe fn(&[u8], &mut [f32]),
     /// Little-endian bf16 into f32, exactly.
     pub(crate) widen_bf16: unsafe fn(&[u8], &mut [f32]),
-    /// Rows of a blocked tensor against all tokens.
-    pub(crate) block_rows: unsafe fn(&mut RowGroup<'_>, &Activations),
+    /// f32 to f16, to the nearest, ties to even.
+    pub(crate) narrow_f16: unsafe fn(&[f32], &mut [u16]),
+    /// These rows of an F32, F16 or BF16 tensor against all tokens.
+    pub(crate) float_rows: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
+    /// These panels of a blocked tensor against all tokens.
+    pub(crate) panels: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
 }
+
+/// Positions that attention looks at together.
+const ATTENTION_BLOCK: usize = 32;
 
 /// The chosen kernels.
 #[derive(Clone, Copy)]
@@ -149,8 +175,10 @@ impl Kernels {
             Isa::Scalar => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &crate::avx2::TABLE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 => &crate::avx512::TABLE,
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 => return Err(Unavailable(isa)),
+            Isa::Avx2 | Isa::Avx512 => return Err(Unavailable(isa)),
         };
         Ok(Self { isa, table })
     }
@@ -193,7 +221,7 @@ impl Kernels {
 
     /// Turns scores into probabilities: `exp(x[i] - max) / Σ exp(x[j] - max)`.
     pub fn softmax(self, x: &mut [f32]) {
-        let max = crate::max(x);
+        let max = max(x);
         // SAFETY: the CPU has the table's features.
         let sum = unsafe {
             (self.table.exp_minus)(x, max);
@@ -202,28 +230,55 @@ impl Kernels {
         x.iter_mut().for_each(|x| *x /= sum);
     }
 
-    /// One head of attention for one token: softmax of `q · keys[t] / divisor` over the `n`
-    /// positions held, then the mean of the values under it. `keys` and `values` are
-    /// `(n, head_dim)`, `scores` is `(n)`, `out` is `(head_dim)`.
+    /// One head of attention for one token over the positions held, in one pass: a softmax whose
+    /// greatest score, sum and weighted values are carried from block to block and scaled down
+    /// whenever a greater score turns up. `keys` and `values` are `(n, head_dim)`, `q` and `out`
+    /// `(head_dim)`.
+    ///
+    /// ```text
+    /// for each block of 32 positions:  s = q · keys / divisor;  m' = max(m, s)
+    ///   c = exp(m - m');  p = exp(s - m');  l = l * c + Σ p;  out = out * c + Σ p * values
+    /// out = out / l
+    /// ```
     ///
     /// # Panics
     /// Where the lengths do not fit each other.
     pub fn attend(
         self,
         out: &mut [f32],
-        scores: &mut [f32],
         q: &[f32],
-        keys: &[f32],
-        values: &[f32],
+        keys: Cached<'_>,
+        values: Cached<'_>,
         divisor: f32,
     ) {
-        assert_eq!((q.len(), keys.len()), (out.len(), scores.len() * out.len()));
-        assert_eq!(values.len(), keys.len());
-        // SAFETY: the CPU has the table's features; lengths agree.
-        unsafe { (self.table.dots)(q, keys, divisor, scores) };
-        self.softmax(scores);
-        // SAFETY: as above.
-        unsafe { (self.table.weighted_sum)(scores, values, out) };
+        let width = out.len();
+        assert!(q.len() == width && keys.len() == values.len());
+        assert!(keys.len().is_multiple_of(width), "whole positions");
+        let positions = keys.len() / width;
+        let mut scores = [0.0; ATTENTION_BLOCK];
+        let (mut greatest, mut total) = (f32::NEG_INFINITY, 0.0);
+        out.fill(0.0);
+        for start in (0..positions).step_by(ATTENTION_BLOCK) {
+            let end = (start + ATTENTION_BLOCK).min(positions);
+            let scores = &mut scores[..end - start];
+            let range = start * width..end * width;
+            // SAFETY: the CPU has the table's features; lengths agree.
+            unsafe { (self.table.dots)(q, keys.slice(range.clone()), divisor, scores) };
+            let new_greatest = max(scores).max(greatest);
+            if new_greatest > greatest && start > 0 {
+                let correction = exp(greatest - new_greatest);
+                total *= correction;
+                out.iter_mut().for_each(|x| *x *= correction);
+            }
+            greatest = new_greatest;
+            // SAFETY: the CPU has the table's features; lengths agree.
+            unsafe {
+                (self.table.exp_minus)(scores, greatest);
+                total += (self.table.sum)(scores);
+                (self.table.weighted_sum)(scores, values.slice(range), out);
+            }
+        }
+        out.iter_mut().for_each(|x| *x /= total);
     }
 
     /// `gate[i] = silu(gate[i]) * up[i]`.
@@ -234,6 +289,26 @@ impl Kernels {
         assert_eq!(gate.len(), up.len());
         // SAFETY: the CPU has the table's features; lengths agree.
         unsafe { (self.table.swiglu)(gate, up) }
+    }
+
+    /// Little-endian f16 into f32, exactly.
+    ///
+    /// # Panics
+    /// Where the lengths do not fit.
+    pub fn widen_f16(self, bytes: &[u8], out: &mut [f32]) {
+        assert_eq!(bytes.len(), 2 * out.len());
+        // SAFETY: the CPU has the table's features; lengths agree.
+        unsafe { (self.table.widen_f16)(bytes, out) }
+    }
+
+    /// f32 into the bits of f16, to the nearest, ties to even.
+    ///
+    /// # Panics
+    /// Where the lengths differ.
+    pub fn narrow_f16(self, x: &[f32], out: &mut [u16]) {
+        assert_eq!(x.len(), out.len());
+        // SAFETY: the CPU has the table's features; lengths agree.
+        unsafe { (self.table.narrow_f16)(x, out) }
     }
 
     pub(crate) fn quantize(self, x: &[f32], q: &mut [i16]) -> BlockInfo {
@@ -263,6 +338,22 @@ mod cpu {
         // SAFETY: OSXSAVE is on, so XGETBV is there.
         let enabled = unsafe { xcr0() };
         enabled & YMM_STATE == YMM_STATE && __cpuid_count(7, 0).ebx & AVX2 != 0
+    }
+
+    /// To be asked only where [`has_avx2_fma_f16c`] is true.
+    pub(super) fn has_avx512_vnni() -> bool {
+        const F: u32 = 1 << 16;
+        const DQ: u32 = 1 << 17;
+        const BW: u32 = 1 << 30;
+        const VL: u32 = 1 << 31;
+        const NEEDED: u32 = F | DQ | BW | VL;
+        const VNNI: u32 = 1 << 11;
+        /// Mask registers, upper halves of ZMM0-15, and ZMM16-31 enabled.
+        const ZMM_STATE: u64 = 0b1110_0000;
+        // SAFETY: the caller has found OSXSAVE on.
+        let enabled = unsafe { xcr0() };
+        let leaf = __cpuid_count(7, 0);
+        enabled & ZMM_STATE == ZMM_STATE && leaf.ebx & NEEDED == NEEDED && leaf.ecx & VNNI != 0
     }
 
     #[target_feature(enable = "xsave")]

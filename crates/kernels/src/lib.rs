@@ -10,6 +10,7 @@
 //!                      acc = fma(f32(Σ q * qx), scale * dx, acc)        Σ exact in i32
 //!                      acc = fma(f32(Σ qx), min * dx, acc)              where the format has a min
 //! weighted sum       out[i] = fma(weight[t], v[t][i], out[i]) for t in order
+//! attention          blocks of 32 positions, see Kernels::attend
 //! sum                as dot, with plain additions
 //! ```
 //!
@@ -24,6 +25,8 @@ extern crate alloc;
 mod activations;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod dispatch;
 mod matmul;
 mod ops;
@@ -33,7 +36,7 @@ mod reserve;
 mod scalar;
 
 pub use activations::Activations;
-pub use dispatch::{Isa, Kernels, Unavailable};
+pub use dispatch::{Cached, Isa, Kernels, Unavailable};
 pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
 pub use parallel::{Parallel, SingleThread, for_each_chunk};

@@ -1,17 +1,13 @@
-//! Matrix times a batch of tokens, `out[t][r] = Σ_c w[r][c] * x[t][c]`, split over threads by
-//! groups of eight rows. A batch gives exactly what its tokens give one by one.
+//! Matrices times a batch of tokens, `out[t][r] = Σ_c w[r][c] * x[t][c]`, split over threads by
+//! rows, or by panels of eight. A batch gives exactly what its tokens give one by one.
 
-use crate::dispatch::{Panel, RowGroup};
 use crate::parallel::{SharedMut, share};
-use crate::{Activations, Kernels, OutOfMemory, Parallel, zeros};
+use crate::{Activations, Kernels, OutOfMemory, Parallel, scalar, zeros};
 use alloc::vec::Vec;
 use core::ops::Range;
-use llamaboot_checkpoint::{DType, Tensor};
+use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 
-/// Rows of a group: the lanes of an AVX2 vector.
-pub(crate) const GROUP: usize = 8;
-
-/// Scratch memory for each thread, reserved at load.
+/// What each thread has to itself, reserved at load.
 #[derive(Debug)]
 pub struct Workspace {
     threads: Vec<ThreadSpace>,
@@ -21,7 +17,8 @@ pub struct Workspace {
 struct ThreadSpace {
     /// One row as f32.
     row: Vec<f32>,
-    panel: Panel,
+    /// Rows times tokens done so far.
+    rows_done: u64,
 }
 
 impl Workspace {
@@ -30,111 +27,119 @@ impl Workspace {
     /// # Errors
     /// Where there is not enough memory.
     pub fn new(threads: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
-        let space = |_| {
-            let scales = GROUP * max_cols / 16;
-            let panel =
-                Panel { q: zeros(GROUP * max_cols)?, scale: zeros(scales)?, min: zeros(scales)? };
-            Ok(ThreadSpace { row: zeros(max_cols)?, panel })
-        };
+        let space = |_| Ok(ThreadSpace { row: zeros(max_cols)?, rows_done: 0 });
         Ok(Self { threads: (0..threads).map(space).collect::<Result<_, _>>()? })
     }
 
     /// Bytes that [`Workspace::new`] reserves.
     #[must_use]
     pub fn bytes(threads: usize, max_cols: usize) -> usize {
-        threads * max_cols * (4 + GROUP + 2 * GROUP * 4 / 16)
+        threads * (4 * max_cols + size_of::<ThreadSpace>())
+    }
+
+    /// Rows of matrices that each thread has multiplied with a token so far.
+    pub fn rows_done(&self) -> impl Iterator<Item = u64> {
+        self.threads.iter().map(|space| space.rows_done)
     }
 }
 
-/// Where a group of rows puts its results: `(tokens, rows of the tensor)`.
-pub(crate) struct GroupOut<'a> {
+/// Where a thread puts its results: `(tokens, rows of the tensor)`, of which it owns some rows.
+pub(crate) struct Output<'a> {
     out: &'a SharedMut<'a, f32>,
     stride: usize,
-    first_row: usize,
-    len: usize,
+    own: Range<usize>,
 }
 
-impl GroupOut<'_> {
-    /// The results of one token for this group's rows.
-    pub(crate) fn token(&mut self, token: usize) -> &mut [f32] {
-        let start = token * self.stride + self.first_row;
-        // SAFETY: rows of a group belong to one thread (see `matmul`), and the borrow of `self`
-        // keeps this thread from holding two.
-        unsafe { self.out.slice(start..start + self.len) }
+impl Output<'_> {
+    /// The results of one token for `len` rows from `first` on.
+    pub(crate) fn rows(&mut self, token: usize, first: usize, len: usize) -> &mut [f32] {
+        assert!(first >= self.own.start && first + len <= self.own.end, "another thread's rows");
+        let start = token * self.stride + first;
+        // SAFETY: the rows belong to this thread (see `matmul`), and the borrow of `self` keeps it
+        // from holding two slices.
+        unsafe { self.out.slice(start..start + len) }
     }
+}
 
-    pub(crate) fn set(&mut self, token: usize, i: usize, value: f32) {
-        self.token(token)[i] = value;
-    }
-
-    pub(crate) fn get(&mut self, token: usize, i: usize) -> f32 {
-        self.token(token)[i]
-    }
+/// Cuts a thread's share into `P` streams that are walked side by side, so that memory is read at
+/// `P` places at once: several streams are faster than one. Yields the places of each step, and
+/// what is left over when the share is no multiple of `P`.
+pub(crate) fn streams<const P: usize>(
+    units: Range<usize>,
+) -> (impl Iterator<Item = [usize; P]>, Range<usize>) {
+    let len = units.len() / P;
+    let start = units.start;
+    let steps = (0..len).map(move |i| core::array::from_fn(|stream| start + stream * len + i));
+    (steps, start + P * len..units.end)
 }
 
 impl Kernels {
-    /// `out = w · x` for every token of `x`; `out` is `(tokens, w.rows)`.
+    /// `out = w · x` for every token of `x` and every `(w, out)` of `products`, all in one go of
+    /// the threads; each `out` is `(tokens, w.rows)`.
     ///
     /// # Panics
     /// Where shapes do not fit: bugs of the caller, since shapes are checked at load.
-    pub fn matmul(
+    pub fn matmul<const N: usize>(
         self,
         threads: &dyn Parallel,
         space: &mut Workspace,
-        w: &Tensor<'_>,
         x: &Activations,
-        out: &mut [f32],
+        products: [(&Tensor<'_>, &mut [f32]); N],
     ) {
-        assert_eq!((x.cols, out.len()), (w.cols, x.tokens * w.rows), "shapes of a product");
         assert!(space.threads.len() >= threads.threads(), "a workspace for fewer threads");
-        let n_groups = w.rows.div_ceil(GROUP);
-        let out = SharedMut::new(out);
+        let products = products.map(|(w, out)| {
+            assert_eq!((x.cols, out.len()), (w.cols, x.tokens * w.rows), "shapes of a product");
+            (w, SharedMut::new(out))
+        });
         let spaces = SharedMut::new(&mut space.threads);
         threads.run(&|index| {
             // SAFETY: each index has a space of its own.
             let space = &mut unsafe { spaces.slice(index..index + 1) }[0];
-            for group in share(n_groups, index, threads.threads()) {
-                let rows = group * GROUP..(group * GROUP + GROUP).min(w.rows);
-                let out =
-                    GroupOut { out: &out, stride: w.rows, first_row: rows.start, len: rows.len() };
-                self.row_group(w, rows, x, out, space);
+            for (w, out) in &products {
+                // A unit is a panel, or a single row behind the panels.
+                let panels = w.packed_rows / PANEL_ROWS;
+                let units = share(panels + w.rows - w.packed_rows, index, threads.threads());
+                let row_of = |unit: usize| match unit.checked_sub(panels) {
+                    Some(single) => w.packed_rows + single,
+                    None => unit * PANEL_ROWS,
+                };
+                let own = row_of(units.start)..row_of(units.end);
+                space.rows_done += (own.len() * x.tokens) as u64;
+                let split = units.end.min(panels).max(units.start);
+                let singles = row_of(split)..own.end;
+                let mut out = Output { out, stride: w.rows, own };
+                // SAFETY: `Kernels` exists only for a CPU that has the table's features.
+                unsafe { (self.table.panels)(w, units.start..split, x, &mut out) };
+                self.single_rows(w, singles, x, &mut out, &mut space.row);
             }
         });
     }
 
-    fn row_group(
+    /// Rows that lie one after another.
+    fn single_rows(
         self,
         w: &Tensor<'_>,
         rows: Range<usize>,
         x: &Activations,
-        mut out: GroupOut<'_>,
-        space: &mut ThreadSpace,
+        out: &mut Output<'_>,
+        buffer: &mut [f32],
     ) {
-        if w.dtype.is_blocked() {
-            let mut group = RowGroup { tensor: w, rows, out, panel: &mut space.panel };
+        match w.dtype {
             // SAFETY: `Kernels` exists only for a CPU that has the table's features.
-            unsafe { (self.table.block_rows)(&mut group, x) };
-            return;
-        }
-        for (i, row) in rows.enumerate() {
-            let row = self.float_row(w, row, &mut space.row);
-            for token in 0..x.tokens {
-                out.set(token, i, self.dot(row, x.row(token)));
+            DType::F32 | DType::F16 | DType::BF16 => unsafe {
+                (self.table.float_rows)(w, rows, x, out);
+            },
+            dtype if dtype.is_blocked() => scalar::block_rows(w, rows, x, out),
+            _ => {
+                let buffer = &mut buffer[..w.cols];
+                for row in rows {
+                    self.dequantize_row(w, row, buffer);
+                    for token in 0..x.tokens {
+                        out.rows(token, row, 1)[0] = self.dot(buffer, x.row(token));
+                    }
+                }
             }
         }
-    }
-
-    /// A row of floats: the file's own bytes where they are aligned f32, else widened.
-    fn float_row<'b>(self, w: &Tensor<'b>, row: usize, buffer: &'b mut [f32]) -> &'b [f32] {
-        if w.dtype == DType::F32
-            && cfg!(target_endian = "little")
-            && let Ok(row) = bytemuck::try_cast_slice(w.row(row))
-        {
-            return row;
-        }
-        let buffer = &mut buffer[..w.cols];
-        self.dequantize_row(w, row, buffer);
-        buffer
     }
 
     /// Row `row` of `w` as f32, each weight rounded as the format's definition does.
@@ -152,9 +157,8 @@ impl Kernels {
         let (bytes, scales) = (w.row(row), w.row_scales(row));
         match w.dtype {
             DType::F32 => widen_f32(bytes, out),
+            DType::F16 => self.widen_f16(bytes, out),
             // SAFETY: the CPU has the table's features; a row of n weights has 2n bytes.
-            DType::F16 => unsafe { (self.table.widen_f16)(bytes, out) },
-            // SAFETY: as above.
             DType::BF16 => unsafe { (self.table.widen_bf16)(bytes, out) },
             DType::I8Groups(group) => {
                 for (i, (out, &q)) in out.iter_mut().zip(bytes).enumerate() {
@@ -168,7 +172,7 @@ impl Kernels {
     }
 }
 
-fn widen_f32(bytes: &[u8], out: &mut [f32]) {
+pub(crate) fn widen_f32(bytes: &[u8], out: &mut [f32]) {
     for (bytes, out) in bytes.chunks_exact(4).zip(out) {
         *out = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }

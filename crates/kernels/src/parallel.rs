@@ -66,25 +66,23 @@ impl<'a, T> SharedMut<'a, T> {
     }
 }
 
-/// Cuts `out` into chunks of `out_len` elements and calls `job(i, chunk i, scratch)` for each,
-/// spread over the threads; each thread has `scratch_len` elements of `scratch` to itself.
+/// Cuts `out` into chunks of `len` elements, the last one maybe shorter, and calls `job(i, chunk i)` for each, spread over the
+/// threads.
 ///
 /// # Panics
-/// Where `scratch` is too short for all threads, or `out_len` is 0: bugs of the caller.
+/// Where `len` is 0: a bug of the caller.
 pub fn for_each_chunk<T: Send>(
     threads: &dyn Parallel,
-    (out, out_len): (&mut [T], usize),
-    (scratch, scratch_len): (&mut [T], usize),
-    job: impl Fn(usize, &mut [T], &mut [T]) + Sync,
+    out: &mut [T],
+    len: usize,
+    job: impl Fn(usize, &mut [T]) + Sync,
 ) {
-    let count = out.len() / out_len;
-    let (out, scratch) = (SharedMut::new(out), SharedMut::new(scratch));
+    let (total, count) = (out.len(), out.len().div_ceil(len));
+    let out = SharedMut::new(out);
     threads.run(&|index| {
-        // SAFETY: each thread index has a stretch of the scratch of its own.
-        let scratch = unsafe { scratch.slice(index * scratch_len..(index + 1) * scratch_len) };
         for i in share(count, index, threads.threads()) {
             // SAFETY: every chunk number belongs to one thread, and chunks do not overlap.
-            job(i, unsafe { out.slice(i * out_len..(i + 1) * out_len) }, scratch);
+            job(i, unsafe { out.slice(i * len..(i * len + len).min(total)) });
         }
     });
 }

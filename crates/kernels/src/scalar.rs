@@ -2,9 +2,11 @@
 //! They hold no `unsafe`; the functions are `unsafe fn` only in the table's type.
 
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};
-use crate::dispatch::{RowGroup, Table};
+use crate::dispatch::{Cached, Table};
+use crate::matmul::Output;
+use core::ops::Range;
 use half::{bf16, f16};
-use llamaboot_checkpoint::Block32;
+use llamaboot_checkpoint::{Block32, DType, PANEL_ROWS, Tensor};
 use llamaboot_math::{exp, fma};
 
 pub(crate) static TABLE: Table = Table {
@@ -17,7 +19,9 @@ pub(crate) static TABLE: Table = Table {
     quantize,
     widen_f16,
     widen_bf16,
-    block_rows,
+    narrow_f16,
+    float_rows,
+    panels,
 };
 
 /// Lanes of a reduction.
@@ -60,17 +64,30 @@ fn sum(x: &[f32]) -> f32 {
     reduce(lanes)
 }
 
-fn dots(q: &[f32], keys: &[f32], divisor: f32, out: &mut [f32]) {
-    for (key, out) in keys.chunks_exact(q.len()).zip(out) {
-        *out = dot(q, key) / divisor;
+/// Element `i` of a cache.
+fn cached(cache: Cached<'_>, i: usize) -> f32 {
+    match cache {
+        Cached::F32(x) => x[i],
+        Cached::F16(x) => f16::from_bits(x[i]).to_f32(),
     }
 }
 
-fn weighted_sum(weights: &[f32], values: &[f32], out: &mut [f32]) {
-    out.fill(0.0);
-    for (&weight, value) in weights.iter().zip(values.chunks_exact(out.len())) {
-        for (out, &value) in out.iter_mut().zip(value) {
-            *out = fma(weight, value, *out);
+fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32]) {
+    for (t, out) in out.iter_mut().enumerate() {
+        let mut lanes = [0.0; LANES];
+        for (i, &x) in q.iter().enumerate() {
+            let lane = &mut lanes[i % LANES];
+            *lane = fma(x, cached(keys, t * q.len() + i), *lane);
+        }
+        *out = reduce(lanes) / divisor;
+    }
+}
+
+fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32]) {
+    let width = out.len();
+    for (t, &weight) in weights.iter().enumerate() {
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = fma(weight, cached(values, t * width + i), *out);
         }
     }
 }
@@ -98,7 +115,7 @@ fn quantize(x: &[f32], q: &mut [i16]) -> BlockInfo {
         *q = (x * inverse + ROUNDING_SHIFT - ROUNDING_SHIFT) as i16;
         sums[i / 16] += i32::from(*q);
     }
-    BlockInfo { scale, sums: sums.map(|sum| sum as f32) }
+    BlockInfo { scale, sums }
 }
 
 fn widen_f16(bytes: &[u8], out: &mut [f32]) {
@@ -113,25 +130,59 @@ fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Rows of blocks against every token of `x`.
-fn block_rows(group: &mut RowGroup<'_>, x: &Activations) {
-    let RowGroup { tensor, rows, out, .. } = group;
-    let (dtype, blocks) = (tensor.dtype, tensor.cols / BLOCK);
-    for (i, row) in rows.clone().enumerate() {
+fn narrow_f16(x: &[f32], out: &mut [u16]) {
+    for (x, out) in x.iter().zip(out) {
+        *out = f16::from_f32(*x).to_bits();
+    }
+}
+
+fn float_rows(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &mut Output<'_>) {
+    let weight: fn(&[u8], usize) -> f32 = match w.dtype {
+        DType::F32 => |row, i| f32::from_le_bytes(bytes_at(row, i)),
+        DType::F16 => |row, i| f16::from_le_bytes(bytes_at(row, i)).to_f32(),
+        _ => |row, i| bf16::from_le_bytes(bytes_at(row, i)).to_f32(),
+    };
+    for row in rows {
+        let bytes = w.row(row);
         for token in 0..x.tokens {
-            out.set(token, i, 0.0);
+            let mut lanes = [0.0; LANES];
+            for (i, &x) in x.row(token).iter().enumerate() {
+                let lane = &mut lanes[i % LANES];
+                *lane = fma(weight(bytes, i), x, *lane);
+            }
+            out.rows(token, row, 1)[0] = reduce(lanes);
         }
-        for index in 0..blocks {
-            let block = tensor.block(row, index);
+    }
+}
+
+/// Number `i` of a row of `N`-byte numbers.
+fn bytes_at<const N: usize>(row: &[u8], i: usize) -> [u8; N] {
+    row.as_chunks().0[i]
+}
+
+fn panels(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
+    block_rows(w, panels.start * PANEL_ROWS..panels.end * PANEL_ROWS, x, out);
+}
+
+/// Rows of blocks against every token of `x`, wherever they lie.
+pub(crate) fn block_rows(
+    w: &Tensor<'_>,
+    rows: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+) {
+    let (span, has_min) = (w.dtype.scale_span(), w.dtype.has_min());
+    for row in rows {
+        for token in 0..x.tokens {
+            out.rows(token, row, 1)[0] = 0.0;
+        }
+        for index in 0..w.cols / BLOCK {
+            let block = w.block(row, index);
             for token in 0..x.tokens {
                 let q = &x.row_q(token)[index * BLOCK..][..BLOCK];
                 let info = &x.row_infos(token)[index];
-                let acc = out.get(token, i);
-                out.set(
-                    token,
-                    i,
-                    block_step(&block, dtype.scale_span(), dtype.has_min(), q, info, acc),
-                );
+                let acc = &mut out.rows(token, row, 1)[0];
+                *acc = block_step(&block, span, has_min, q, info, *acc);
             }
         }
     }
@@ -151,13 +202,14 @@ fn block_step(
     if span == BLOCK {
         acc = fma((halves[0] + halves[1]) as f32, block.scale[0] * info.scale, acc);
         if has_min {
-            acc = fma(info.sums[0] + info.sums[1], block.min[0] * info.scale, acc);
+            let sum = (info.sums[0] + info.sums[1]) as f32;
+            acc = fma(sum, block.min[0] * info.scale, acc);
         }
     } else {
         for (h, &half) in halves.iter().enumerate() {
             acc = fma(half as f32, block.scale[h] * info.scale, acc);
             if has_min {
-                acc = fma(info.sums[h], block.min[h] * info.scale, acc);
+                acc = fma(info.sums[h] as f32, block.min[h] * info.scale, acc);
             }
         }
     }

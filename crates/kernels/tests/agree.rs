@@ -3,8 +3,10 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_checkpoint::{Block32, DType, Tensor, is_packable, pack_matrix};
-use llamaboot_kernels::{Activations, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace};
+use llamaboot_checkpoint::{Block32, DType, PackJob, Tensor, packable_rows};
+use llamaboot_kernels::{
+    Activations, Cached, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace,
+};
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU32;
 
@@ -109,7 +111,7 @@ fn product(k: Kernels, threads: &dyn Parallel, w: &Tensor<'_>, x: &[f32]) -> Vec
     let mut activations = Activations::new(tokens, w.cols).unwrap();
     activations.load(k, x, w.cols, w.dtype.is_blocked());
     let mut out = vec![0.0; tokens * w.rows];
-    k.matmul(threads, &mut space, w, &activations, &mut out);
+    k.matmul(threads, &mut space, &activations, [(w, &mut out[..])]);
     out.into_iter().map(f32::to_bits).collect()
 }
 
@@ -128,14 +130,12 @@ impl Park for Spin {
 }
 
 proptest! {
-
-
     #[test]
     fn products_agree(
         dtype in prop::sample::select(DTYPES.to_vec()),
-        rows in 1..37_usize,
+        rows in 1..90_usize,
         blocks in 1..5_usize,
-        tokens in 1..10_usize,
+        tokens in 1..20_usize,
         seed in 1..u64::MAX,
     ) {
         let cols = match dtype.block_len() {
@@ -145,7 +145,7 @@ proptest! {
         };
         let mut numbers = Numbers(seed);
         let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
-        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed: false };
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
         let x = numbers.floats(tokens * cols);
         let expected = product(scalar(), &SingleThread, &w, &x);
         let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(scalar(), &SingleThread, &w, x)).collect();
@@ -153,13 +153,15 @@ proptest! {
         for k in others() {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "{}", k.isa());
         }
-        if is_packable(dtype, rows) {
-            let mut packed = data.clone();
-            pack_matrix(dtype, cols, &mut packed);
-            let w = Tensor { data: &packed, packed: true, ..w };
-            for k in others().into_iter().chain([scalar()]) {
-                prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
-            }
+        let (mut packed, mut packed_scales) = (data.clone(), scales.clone());
+        let packed_rows = packable_rows(dtype, rows);
+        if packed_rows > 0 {
+            let (weights, scales) = (packed_rows * dtype.row_bytes(cols), packed_rows * dtype.row_scale_bytes(cols));
+            PackJob::new(dtype, cols, &mut packed[..weights], &mut packed_scales[..scales]).run();
+        }
+        let w = Tensor { data: &packed, scales: &packed_scales, packed_rows, ..w };
+        for k in others().into_iter().chain([scalar()]) {
+            prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
         }
         let pool = Pool::new(3, Spin);
         let threaded = std::thread::scope(|scope| {
@@ -193,16 +195,22 @@ proptest! {
     }
 
     #[test]
-    fn attention_agrees(positions in 1..40_usize, pairs in 1..50_usize, seed in 1..u64::MAX) {
+    fn attention_agrees(positions in 1..150_usize, pairs in 1..50_usize, seed in 1..u64::MAX) {
         let mut numbers = Numbers(seed);
         let width = 2 * pairs;
         let q = numbers.floats(width);
         let (keys, values) = (numbers.floats(width * positions), numbers.floats(width * positions));
+        let mut halves = [vec![0; keys.len()], vec![0; keys.len()]];
+        scalar().narrow_f16(&keys, &mut halves[0]);
+        scalar().narrow_f16(&values, &mut halves[1]);
         let run = |k: Kernels| {
-            let (mut out, mut scores) = (vec![0.0; width], vec![0.0; positions]);
-            k.attend(&mut out, &mut scores, &q, &keys, &values, 2.5);
-            out.extend(scores);
-            out.into_iter().map(f32::to_bits).collect::<Vec<_>>()
+            let (mut out, mut out_f16) = (vec![0.0; width], vec![0.0; width]);
+            k.attend(&mut out, &q, Cached::F32(&keys), Cached::F32(&values), 2.5);
+            k.attend(&mut out_f16, &q, Cached::F16(&halves[0]), Cached::F16(&halves[1]), 2.5);
+            let mut narrowed = vec![0; keys.len()];
+            k.narrow_f16(&keys, &mut narrowed);
+            assert_eq!(narrowed, halves[0], "{}", k.isa());
+            out.into_iter().chain(out_f16).map(f32::to_bits).collect::<Vec<_>>()
         };
         for k in others() {
             prop_assert_eq!(run(scalar()), run(k), "{}", k.isa());
@@ -217,7 +225,7 @@ fn scalar_products_are_right() {
     for dtype in DTYPES {
         let (rows, cols) = (11, 512);
         let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
-        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed: false };
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
         let x = numbers.floats(cols);
         let mut row = vec![0.0; cols];
         for (r, got) in product(scalar(), &SingleThread, &w, &x).into_iter().enumerate() {
@@ -240,7 +248,7 @@ fn dequantized_rows_follow_the_definition() {
     let mut numbers = Numbers(7);
     let dtype = DType::Q5K;
     let (data, scales) = random_weights(dtype, 3, 512, &mut numbers);
-    let w = Tensor { dtype, rows: 3, cols: 512, data: &data, scales: &scales, packed: false };
+    let w = Tensor { dtype, rows: 3, cols: 512, data: &data, scales: &scales, packed_rows: 0 };
     let mut row = vec![0.0; 512];
     scalar().dequantize_row(&w, 2, &mut row);
     let block = Block32::read(dtype, w.row(2), &[], 9);
@@ -255,7 +263,7 @@ fn nan_is_not_hidden() {
     let mut numbers = Numbers(3);
     for dtype in [DType::F32, DType::Q8_0, DType::Q4K] {
         let (data, scales) = random_weights(dtype, 9, 256, &mut numbers);
-        let w = Tensor { dtype, rows: 9, cols: 256, data: &data, scales: &scales, packed: false };
+        let w = Tensor { dtype, rows: 9, cols: 256, data: &data, scales: &scales, packed_rows: 0 };
         let mut x = numbers.floats(256);
         x[100] = f32::NAN;
         for k in others().into_iter().chain([scalar()]) {
@@ -266,5 +274,26 @@ fn nan_is_not_hidden() {
                 k.isa()
             );
         }
+    }
+}
+
+/// Attention in one pass is the softmax of all scores, and the mean of the values under it.
+#[test]
+fn attention_is_right() {
+    let (width, positions) = (48, 200);
+    let mut numbers = Numbers(11);
+    let mut tame = |len| numbers.floats(len).iter().map(|x| x.clamp(-4.0, 4.0)).collect::<Vec<_>>();
+    let (q, keys, values) = (tame(width), tame(width * positions), tame(width * positions));
+    let mut out = vec![0.0; width];
+    scalar().attend(&mut out, &q, Cached::F32(&keys), Cached::F32(&values), 40.0);
+    let dot = |key: &[f32]| -> f64 {
+        key.iter().zip(&q).map(|(&k, &q)| f64::from(k) * f64::from(q)).sum::<f64>() / 40.0
+    };
+    let weights: Vec<f64> = keys.chunks(width).map(|key| dot(key).exp()).collect();
+    let total: f64 = weights.iter().sum();
+    for (i, &out) in out.iter().enumerate() {
+        let values = values.chunks(width).map(|value| f64::from(value[i]));
+        let expected: f64 = values.zip(&weights).map(|(v, w)| v * w / total).sum();
+        assert!((f64::from(out) - expected).abs() < 2e-5, "{i}: {out}, expected {expected}");
     }
 }

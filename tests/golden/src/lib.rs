@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use llamaboot_checkpoint::{Checkpoint, Header, Regions};
-use llamaboot_engine::{Engine, Logits, MemoryPlan, Model};
+use llamaboot_checkpoint::{Checkpoint, Header, PackJob, Regions};
+use llamaboot_engine::{Engine, KvType, Logits, MemoryPlan, Model};
 use llamaboot_kernels::{Kernels, Parallel, argmax};
 
 /// Runs `job` with an engine for the model in `bytes`, its matrices packed as in the product.
@@ -17,12 +17,27 @@ pub fn with_engine<R>(
     batch: usize,
     job: impl FnOnce(&mut Engine<'_>) -> R,
 ) -> R {
+    with_cache(bytes, kernels, threads, batch, KvType::F32, job)
+}
+
+/// As [`with_engine`], with keys and values kept as `kv` says.
+///
+/// # Panics
+/// Where the bytes are no model.
+pub fn with_cache<R>(
+    bytes: &[u8],
+    kernels: Kernels,
+    threads: &dyn Parallel,
+    batch: usize,
+    kv: KvType,
+    job: impl FnOnce(&mut Engine<'_>) -> R,
+) -> R {
     let mut header = Header::parse(&Regions::whole(bytes)).unwrap_or_else(|e| panic!("{e}"));
     let mut packed = bytes.to_vec();
-    header.pack([(0, &mut packed[..])]);
+    header.pack([(0, &mut packed[..])]).iter_mut().for_each(PackJob::run);
     let regions = Regions::whole(&packed);
     let checkpoint = Checkpoint::attach(&header, &regions).unwrap_or_else(|e| panic!("{e}"));
-    let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads());
+    let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads(), kv);
     let model = Model::new(&checkpoint);
     let engine = Engine::new(&model, &plan, kernels, threads);
     job(&mut engine.unwrap_or_else(|e| panic!("{e}")))

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use llamaboot_checkpoint::{Checkpoint, Header, Regions};
-use llamaboot_engine::{Digest, Engine, MemoryPlan, Model};
+use llamaboot_engine::{Digest, Engine, KvType, MemoryPlan, Model};
 use llamaboot_golden::{greedy, logits_of, with_engine};
 use llamaboot_kernels::{Isa, Kernels, SingleThread};
 use llamaboot_test_support::{read, smollm2};
@@ -83,7 +83,7 @@ fn unpacked_digest(bytes: &[u8], tokens: &[u32]) -> u64 {
     let regions = Regions::whole(bytes);
     let header = Header::parse(&regions).unwrap();
     let model = Model::new(&Checkpoint::attach(&header, &regions).unwrap());
-    let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, 1, 1);
+    let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, 1, 1, KvType::F32);
     let kernels = Kernels::new(Isa::Scalar).unwrap();
     let mut engine = Engine::new(&model, &plan, kernels, &SingleThread).unwrap();
     let mut digest = Digest::default();

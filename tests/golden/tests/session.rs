@@ -6,7 +6,7 @@ use llamaboot_chat::{
     Clock, Console, Key, KeyDecoder, ModelInfo, Session, Settings, template_for, tokenizer_for,
 };
 use llamaboot_checkpoint::{Checkpoint, Header, Regions};
-use llamaboot_engine::{Engine, MemoryPlan, Model};
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model};
 use llamaboot_kernels::{Kernels, SingleThread};
 use llamaboot_test_support::smollm2;
 use std::collections::VecDeque;
@@ -63,7 +63,7 @@ fn converse(bytes: &[u8], script: &mut Script) {
     let header = Header::parse(&regions).unwrap();
     let checkpoint = Checkpoint::attach(&header, &regions).unwrap();
     let model = Model::new(&checkpoint);
-    let plan = MemoryPlan::new(&header, bytes.len() as u64, 256, 32, 1);
+    let plan = MemoryPlan::new(&header, bytes.len() as u64, 256, 32, 1, KvType::F32);
     let engine = Engine::new(&model, &plan, Kernels::best(), &SingleThread).unwrap();
     let mut tokenizer = tokenizer_for(&header, None).unwrap();
     let (template, _) = template_for(&header, &mut tokenizer);

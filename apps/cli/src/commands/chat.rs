@@ -10,7 +10,7 @@ use llamaboot_engine::Sampling;
 pub(crate) fn run(args: &Chat) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
     let mut tokenizer = loaded.tokenizer()?;
-    let engine = loaded.engine(&args.run, loaded.longest_context()?)?;
+    let engine = loaded.engine(&args.run, loaded.longest_context(&args.run)?)?;
     let settings = Settings {
         sampling: sampling(&args.sampling, Sampling::default()),
         seed: args.sampling.seed,
@@ -29,7 +29,9 @@ pub(crate) fn run(args: &Chat) -> Result<()> {
     let info = ModelInfo {
         name: loaded.name(),
         format: loaded.format(),
-        memory: loaded.plan(engine.context(), engine.batch(), engine.threads()).total(),
+        memory: loaded
+            .plan(engine.context(), engine.batch(), engine.threads(), args.run.kv())
+            .total(),
     };
     let clock = HostClock::new();
     let mut session = Session::new(engine, &tokenizer, template, settings, &clock, info)?;

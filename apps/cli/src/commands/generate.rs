@@ -16,7 +16,8 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
     let tokenizer = loaded.tokenizer()?;
     let context = loaded.header.config.seq_len;
-    let steps = if args.steps == 0 { loaded.longest_context()? } else { args.steps.min(context) };
+    let steps =
+        if args.steps == 0 { loaded.longest_context(&args.run)? } else { args.steps.min(context) };
     let mut prompt = base_prompt(&tokenizer, &args.prompt);
     // llama2.c does not count BOS: each step takes one token in and prints the next.
     let begins = usize::from(prompt.first().copied() == tokenizer.bos());

@@ -5,13 +5,13 @@ use crate::model::Loaded;
 use crate::threads::cores;
 use anyhow::Result;
 use llamaboot_chat::bytes_text;
-use llamaboot_engine::MemoryPlan;
+use llamaboot_engine::{KvType, MemoryPlan};
 use serde_json::{Value, json};
 use std::io::Write as _;
 
 pub(crate) fn run(args: &Inspect) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
-    let plan = loaded.plan(usize::MAX, MemoryPlan::BATCH, cores());
+    let plan = loaded.plan(usize::MAX, MemoryPlan::BATCH, cores(), KvType::F32);
     let mut out = std::io::stdout().lock();
     let text =
         if args.json { format!("{}\n", as_json(&loaded, &plan)) } else { as_text(&loaded, &plan) };

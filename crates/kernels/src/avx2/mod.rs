@@ -6,25 +6,28 @@
 //! Every function here is `unsafe` to call without the three features; [`crate::Kernels`] checks
 //! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
 
-mod blocks;
-mod floats;
-mod packed;
+pub(crate) mod floats;
+pub(crate) mod panels;
+pub(crate) mod quantize;
+pub(crate) mod rows;
 
 use crate::dispatch::Table;
 use core::arch::x86_64::*;
 use llamaboot_math::exp as constants;
 
 pub(crate) static TABLE: Table = Table {
-    dot: floats::dot,
+    dot: rows::dot,
     sum: floats::sum,
-    dots: floats::dots,
-    weighted_sum: floats::weighted_sum,
+    dots: rows::dots,
+    weighted_sum: rows::weighted_sum,
     exp_minus: floats::exp_minus,
     swiglu: floats::swiglu,
-    quantize: blocks::quantize,
+    quantize: quantize::quantize,
     widen_f16: floats::widen_f16,
     widen_bf16: floats::widen_bf16,
-    block_rows: blocks::block_rows,
+    narrow_f16: floats::narrow_f16,
+    float_rows: rows::float_rows,
+    panels: panels::panels,
 };
 
 /// A mask that selects the first `n` of 8 lanes.
@@ -48,7 +51,7 @@ fn load_first(x: &[f32]) -> __m256 {
 
 /// The first `out.len()` (up to 8) lanes.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn store_first(out: &mut [f32], x: __m256) {
+pub(crate) fn store_first(out: &mut [f32], x: __m256) {
     if let Some(whole) = out.first_chunk_mut::<8>() {
         // SAFETY: eight values lie there.
         return unsafe { _mm256_storeu_ps(whole.as_mut_ptr(), x) };

@@ -1,0 +1,279 @@
+//! Dot products of rows of floats: matrices of F32, F16 and BF16, and attention's keys and values.
+//! Each row has its own 16 lanes; several rows and tokens go side by side.
+
+use super::floats::{Lanes, reduce, zero};
+use super::{first_lanes, load_first, store_first};
+use crate::activations::Activations;
+use crate::dispatch::Cached;
+use crate::matmul::{Output, streams};
+use core::arch::x86_64::*;
+use core::ops::Range;
+use llamaboot_checkpoint::{DType, Tensor};
+
+/// How numbers are stored, and how eight of them become f32.
+trait Source {
+    const BYTES: usize;
+
+    /// # Safety
+    /// Eight numbers lie at `at`.
+    unsafe fn load(at: *const u8) -> __m256;
+}
+
+struct F32;
+struct F16;
+struct BF16;
+
+impl Source for F32 {
+    const BYTES: usize = 4;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load(at: *const u8) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_loadu_ps(at.cast()) }
+    }
+}
+
+impl Source for F16 {
+    const BYTES: usize = 2;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load(at: *const u8) -> __m256 {
+        // SAFETY: the caller's promise.
+        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
+    }
+}
+
+impl Source for BF16 {
+    const BYTES: usize = 2;
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn load(at: *const u8) -> __m256 {
+        // SAFETY: the caller's promise.
+        let halves = unsafe { _mm_loadu_si128(at.cast()) };
+        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+    }
+}
+
+/// Up to eight numbers, zeros behind them.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn first<S: Source>(bytes: &[u8]) -> __m256 {
+    let mut copy = [0; 32];
+    copy[..bytes.len()].copy_from_slice(bytes);
+    // SAFETY: the copy holds eight numbers of any kind.
+    unsafe { S::load(copy.as_ptr()) }
+}
+
+/// `R` rows, each as long as `x`'s, times `T` tokens.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn tile<S: Source, const R: usize, const T: usize>(
+    rows: [&[u8]; R],
+    x: [&[f32]; T],
+) -> [[Lanes; R]; T] {
+    let cols = x[0].len();
+    assert!(x.iter().all(|x| x.len() == cols));
+    assert!(rows.iter().all(|row| row.len() == cols * S::BYTES));
+    let mut lanes = [[zero(); R]; T];
+    let whole = cols / 16 * 16;
+    for i in (0..whole).step_by(16) {
+        // SAFETY: i + 16 is at most `cols`, which every row and every token has (asserted).
+        unsafe {
+            let low = rows.map(|row| S::load(row.as_ptr().add(i * S::BYTES)));
+            for (lanes, x) in lanes.iter_mut().zip(x) {
+                let x = _mm256_loadu_ps(x.as_ptr().add(i));
+                for (lanes, w) in lanes.iter_mut().zip(low) {
+                    lanes.0 = _mm256_fmadd_ps(w, x, lanes.0);
+                }
+            }
+            let high = rows.map(|row| S::load(row.as_ptr().add((i + 8) * S::BYTES)));
+            for (lanes, x) in lanes.iter_mut().zip(x) {
+                let x = _mm256_loadu_ps(x.as_ptr().add(i + 8));
+                for (lanes, w) in lanes.iter_mut().zip(high) {
+                    lanes.1 = _mm256_fmadd_ps(w, x, lanes.1);
+                }
+            }
+        }
+    }
+    if whole < cols {
+        let middle = (whole + 8).min(cols);
+        for (lanes, x) in lanes.iter_mut().zip(x) {
+            for (lanes, row) in lanes.iter_mut().zip(rows) {
+                let bytes =
+                    |range: Range<usize>| &row[range.start * S::BYTES..range.end * S::BYTES];
+                lanes.0 = masked_step::<S>(bytes(whole..middle), &x[whole..middle], lanes.0);
+                lanes.1 = masked_step::<S>(bytes(middle..cols), &x[middle..cols], lanes.1);
+            }
+        }
+    }
+    lanes
+}
+
+/// One fused step for the first `x.len()` (up to 8) lanes; the others stay as they are.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn masked_step<S: Source>(row: &[u8], x: &[f32], acc: __m256) -> __m256 {
+    let sum = _mm256_fmadd_ps(first::<S>(row), load_first(x), acc);
+    _mm256_blendv_ps(acc, sum, _mm256_castsi256_ps(first_lanes(x.len())))
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let [[lanes]] = tile::<F32, 1, 1>([bytemuck::cast_slice(a)], [b]);
+    reduce(lanes)
+}
+
+/// [`reduce`] of four rows at once: the same additions, side by side.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn reduce_4(rows: [Lanes; 4]) -> __m128 {
+    let [a, b, c, d] = rows.map(|lanes| {
+        let eight = _mm256_add_ps(lanes.0, lanes.1);
+        _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
+    });
+    // [a0 + a2, b0 + b2, a1 + a3, b1 + b3], and the same of c and d.
+    let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
+    let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
+    _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn float_rows(
+    w: &Tensor<'_>,
+    rows: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+) {
+    match w.dtype {
+        DType::F32 => matrix::<F32>(w, rows, x, out),
+        DType::F16 => matrix::<F16>(w, rows, x, out),
+        _ => matrix::<BF16>(w, rows, x, out),
+    }
+}
+
+/// One token reads four streams of rows; more tokens share what is read of two.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &mut Output<'_>) {
+    if x.tokens == 1 {
+        let (steps, rest) = streams::<4>(rows);
+        for rows in steps {
+            let [lanes] = tile::<S, 4, 1>(rows.map(|row| w.row(row)), [x.row(0)]);
+            let mut sums = [0.0; 4];
+            // SAFETY: the array holds the four numbers that are written.
+            unsafe { _mm_storeu_ps(sums.as_mut_ptr(), reduce_4(lanes)) };
+            for (row, sum) in rows.into_iter().zip(sums) {
+                out.rows(0, row, 1)[0] = sum;
+            }
+        }
+        return rest.for_each(|row| tokens::<S, 1>(w, [row], x, out));
+    }
+    let (steps, rest) = streams::<2>(rows);
+    for rows in steps {
+        tokens::<S, 2>(w, rows, x, out);
+    }
+    for row in rest {
+        tokens::<S, 1>(w, [row], x, out);
+    }
+}
+
+/// `R` rows against all tokens, three at a time, then one by one.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn tokens<S: Source, const R: usize>(
+    w: &Tensor<'_>,
+    rows: [usize; R],
+    x: &Activations,
+    out: &mut Output<'_>,
+) {
+    let bytes = rows.map(|row| w.row(row));
+    let mut put = |token: usize, lanes: [Lanes; R]| {
+        for (row, lanes) in rows.into_iter().zip(lanes) {
+            out.rows(token, row, 1)[0] = reduce(lanes);
+        }
+    };
+    let mut token = 0;
+    while token + 3 <= x.tokens {
+        let three = [x.row(token), x.row(token + 1), x.row(token + 2)];
+        for (t, lanes) in tile::<S, R, 3>(bytes, three).into_iter().enumerate() {
+            put(token + t, lanes);
+        }
+        token += 3;
+    }
+    for token in token..x.tokens {
+        let [lanes] = tile::<S, R, 1>(bytes, [x.row(token)]);
+        put(token, lanes);
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32]) {
+    match keys {
+        Cached::F32(keys) => scores::<F32>(q, bytemuck::cast_slice(keys), divisor, out),
+        Cached::F16(keys) => scores::<F16>(q, bytemuck::cast_slice(keys), divisor, out),
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32]) {
+    let len = q.len() * S::BYTES;
+    let mut fours = keys.chunks_exact(4 * len);
+    let (whole, rest) = out.as_chunks_mut::<4>();
+    for (out, keys) in whole.iter_mut().zip(&mut fours) {
+        let rows = core::array::from_fn(|i| &keys[i * len..][..len]);
+        let [lanes] = tile::<S, 4, 1>(rows, [q]);
+        let scores = _mm_div_ps(reduce_4(lanes), _mm_set1_ps(divisor));
+        // SAFETY: the chunk holds the four numbers that are written.
+        unsafe { _mm_storeu_ps(out.as_mut_ptr(), scores) };
+    }
+    for (out, key) in rest.iter_mut().zip(fours.remainder().chunks_exact(len)) {
+        let [[lanes]] = tile::<S, 1, 1>([key], [q]);
+        *out = reduce(lanes) / divisor;
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32]) {
+    match values {
+        Cached::F32(values) => mix::<F32>(weights, bytemuck::cast_slice(values), out),
+        Cached::F16(values) => mix::<F16>(weights, bytemuck::cast_slice(values), out),
+    }
+}
+
+/// Columns are taken 64 at a time, then 8, so that the running sums stay in registers.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32]) {
+    let width = out.len();
+    assert_eq!(values.len(), weights.len() * width * S::BYTES);
+    let (wide, narrow) = out.as_chunks_mut::<64>();
+    for (index, out) in wide.iter_mut().enumerate() {
+        let mut acc: [__m256; 8] = core::array::from_fn(|j| load_first(&out[8 * j..8 * j + 8]));
+        for (t, &weight) in weights.iter().enumerate() {
+            let weight = _mm256_set1_ps(weight);
+            for (j, acc) in acc.iter_mut().enumerate() {
+                let at = (t * width + 64 * index + 8 * j) * S::BYTES;
+                // SAFETY: row t of `values` has `width` numbers (asserted), these among them.
+                let value = unsafe { S::load(values.as_ptr().add(at)) };
+                *acc = _mm256_fmadd_ps(weight, value, *acc);
+            }
+        }
+        for (out, acc) in out.chunks_exact_mut(8).zip(acc) {
+            store_first(out, acc);
+        }
+    }
+    for (index, out) in narrow.chunks_mut(8).enumerate() {
+        let column = wide.len() * 64 + 8 * index;
+        let mut acc = load_first(out);
+        for (&weight, row) in weights.iter().zip(values.chunks_exact(width * S::BYTES)) {
+            let value = &row[column * S::BYTES..(column + out.len()) * S::BYTES];
+            let value = if out.len() == 8 {
+                // SAFETY: the slice holds eight numbers.
+                unsafe { S::load(value.as_ptr()) }
+            } else {
+                first::<S>(value)
+            };
+            acc = _mm256_fmadd_ps(_mm256_set1_ps(weight), value, acc);
+        }
+        store_first(out, acc);
+    }
+}
