@@ -1,7 +1,7 @@
 //! The one table that says which kernel runs, chosen once, at start, from the CPU's features.
 
 use crate::activations::{Activations, BlockInfo};
-use crate::matmul::Output;
+use crate::matmul::{Output, UnpackedPanel};
 use crate::{max, scalar};
 use core::ops::Range;
 use llamaboot_checkpoint::Tensor;
@@ -105,6 +105,10 @@ impl<'a> Cached<'a> {
     }
 }
 
+/// Of [`Table::panels`]; the last argument is room to unpack into.
+type PanelsFn =
+    unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>, &mut [UnpackedPanel; 2]);
+
 /// Kernels of one instruction set; the crate's head defines what each computes. Lengths of slices
 /// that belong together are equal; callers check.
 pub(crate) struct Table {
@@ -131,7 +135,7 @@ pub(crate) struct Table {
     /// These rows of an F32, F16 or BF16 tensor against all tokens.
     pub(crate) float_rows: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
     /// These panels of a blocked tensor against all tokens.
-    pub(crate) panels: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
+    pub(crate) panels: PanelsFn,
 }
 
 /// Positions that attention looks at together.

@@ -17,6 +17,7 @@ pub struct Workspace {
 struct ThreadSpace {
     /// One row as f32.
     row: Vec<f32>,
+    panels: [UnpackedPanel; 2],
     /// Rows times tokens done so far.
     rows_done: u64,
 }
@@ -27,19 +28,52 @@ impl Workspace {
     /// # Errors
     /// Where there is not enough memory.
     pub fn new(threads: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
-        let space = |_| Ok(ThreadSpace { row: zeros(max_cols)?, rows_done: 0 });
+        let space = |_| {
+            let panels = [UnpackedPanel::new(max_cols)?, UnpackedPanel::new(max_cols)?];
+            Ok(ThreadSpace { row: zeros(max_cols)?, panels, rows_done: 0 })
+        };
         Ok(Self { threads: (0..threads).map(space).collect::<Result<_, _>>()? })
     }
 
     /// Bytes that [`Workspace::new`] reserves.
     #[must_use]
     pub fn bytes(threads: usize, max_cols: usize) -> usize {
-        threads * (4 * max_cols + size_of::<ThreadSpace>())
+        threads * (4 * max_cols + 2 * UnpackedPanel::bytes(max_cols) + size_of::<ThreadSpace>())
     }
 
     /// Rows of matrices that each thread has multiplied with a token so far.
     pub fn rows_done(&self) -> impl Iterator<Item = u64> {
         self.threads.iter().map(|space| space.rows_done)
+    }
+}
+
+/// Eight rows unpacked for a batch of tokens.
+#[derive(Debug)]
+pub(crate) struct UnpackedPanel {
+    /// `(pair of columns, row, 2)`.
+    pub(crate) q: Vec<i16>,
+    /// `(span, row)`.
+    pub(crate) scale: Vec<f32>,
+    /// `(span, row)`; not written where the format has no minima.
+    pub(crate) min: Vec<f32>,
+}
+
+impl UnpackedPanel {
+    fn new(max_cols: usize) -> Result<Self, OutOfMemory> {
+        let spans = PANEL_ROWS * max_cols / 16;
+        Ok(Self { q: zeros(PANEL_ROWS * max_cols)?, scale: zeros(spans)?, min: zeros(spans)? })
+    }
+
+    fn bytes(max_cols: usize) -> usize {
+        PANEL_ROWS * max_cols * 2 + 2 * 4 * (PANEL_ROWS * max_cols / 16)
+    }
+
+    /// # Panics
+    /// Where there is no room for `cols` columns with `spans` scales for 32 of them.
+    pub(crate) fn check(&self, cols: usize, spans: usize) {
+        let scales = cols / 32 * spans * PANEL_ROWS;
+        assert!(self.q.len() >= cols * PANEL_ROWS, "columns of a panel");
+        assert!(self.scale.len() >= scales && self.min.len() >= scales, "scales of a panel");
     }
 }
 
@@ -109,7 +143,9 @@ impl Kernels {
                 let singles = row_of(split)..own.end;
                 let mut out = Output { out, stride: w.rows, own };
                 // SAFETY: `Kernels` exists only for a CPU that has the table's features.
-                unsafe { (self.table.panels)(w, units.start..split, x, &mut out) };
+                unsafe {
+                    (self.table.panels)(w, units.start..split, x, &mut out, &mut space.panels)
+                };
                 self.single_rows(w, singles, x, &mut out, &mut space.row);
             }
         });

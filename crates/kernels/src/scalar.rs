@@ -3,7 +3,7 @@
 
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};
 use crate::dispatch::{Cached, Table};
-use crate::matmul::Output;
+use crate::matmul::{Output, UnpackedPanel};
 use core::ops::Range;
 use half::{bf16, f16};
 use llamaboot_checkpoint::{Block32, DType, PANEL_ROWS, Tensor};
@@ -160,7 +160,13 @@ fn bytes_at<const N: usize>(row: &[u8], i: usize) -> [u8; N] {
     row.as_chunks().0[i]
 }
 
-fn panels(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
+fn panels(
+    w: &Tensor<'_>,
+    panels: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+    _: &mut [UnpackedPanel; 2],
+) {
     block_rows(w, panels.start * PANEL_ROWS..panels.end * PANEL_ROWS, x, out);
 }
 

@@ -5,11 +5,12 @@
 //!   for each pair p of columns:  s += pmaddwd(pair p of 8 rows as i16, (x[2p], x[2p+1]))
 //!   acc = fma(f32(s - offset * Σ x), scale * dx, acc);  with minima: acc = fma(Σ x, min * dx, acc)
 //! ```
-//! One token reads four streams of panels; more tokens share what is read of two. What differs
-//! between formats is a [`Format`]; the AVX-512 kernels use the same ones.
+//! One token reads four streams of packed panels. For more tokens two panels are unpacked once, to
+//! i16 and f32, and used for all of them, six at a time. What differs between formats is a
+//! [`Format`]; the AVX-512 kernels use the same ones.
 
 use crate::activations::{Activations, BLOCK, BlockInfo};
-use crate::matmul::{Output, streams};
+use crate::matmul::{Output, UnpackedPanel, streams};
 use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
@@ -258,47 +259,83 @@ impl Format for Q6K {
     }
 }
 
-/// `x` with the bits from `from` on moved to `to` on, in every u16.
+/// Words whose fields of `BITS` bits hold pair after pair: the first of quad `quad` (pairs
+/// `4 * quad ..`) begins at bit 0 of each.
+///
+/// # Safety
+/// A plane of that many bits of eight rows lies there; `quad` is below 4.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn shifted(x: __m256i, from: usize, to: usize) -> __m256i {
-    // Both are constants where this is inlined, and so are the shifts.
-    if from > to {
-        _mm256_srl_epi16(x, _mm_cvtsi32_si128((from - to) as i32))
-    } else {
-        _mm256_sll_epi16(x, _mm_cvtsi32_si128((to - from) as i32))
+unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> __m256i {
+    let in_words = 16 / BITS / 4;
+    // SAFETY: the caller's promise.
+    let words = unsafe { _mm256_loadu_si256(plane.add(quad / in_words * 32).cast()) };
+    if in_words == 1 {
+        return words;
+    }
+    _mm256_srl_epi16(words, _mm_cvtsi32_si128((quad % in_words * 4 * BITS) as i32))
+}
+
+/// The four fields of `bits` bits at bit 0, 1 · bits, … of each word, moved to bit `to`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn fields(words: __m256i, bits: usize, to: usize) -> [__m256i; 4] {
+    let mask = _mm256_set1_epi16((((1 << bits) - 1) << to) as i16);
+    core::array::from_fn(|n| {
+        // All of this is constant where it is inlined, and so are the shifts.
+        let from = n * bits;
+        let moved = if from > to {
+            _mm256_srl_epi16(words, _mm_cvtsi32_si128((from - to) as i32))
+        } else {
+            _mm256_sll_epi16(words, _mm_cvtsi32_si128((to - from) as i32))
+        };
+        _mm256_and_si256(moved, mask)
+    })
+}
+
+/// Pairs `4 * quad ..` of eight rows as i16, the offset not yet taken away.
+///
+/// # Safety
+/// The planes of 32 columns of eight rows lie at `planes`; `quad` is below 4.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn quad<F: Format>(planes: *const u8, quad: usize) -> [__m256i; 4] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if F::LOW == 8 {
+            return core::array::from_fn(|n| {
+                _mm256_cvtepi8_epi16(_mm_loadu_si128(planes.add(64 * quad + 16 * n).cast()))
+            });
+        }
+        let low = if F::LOW == 4 { words::<4>(planes, quad) } else { words::<2>(planes, quad) };
+        let mut weights = fields(low, F::LOW, 0);
+        if F::HIGH > 0 {
+            let plane = planes.add(32 * F::LOW);
+            let high = if F::HIGH == 2 { words::<2>(plane, quad) } else { words::<1>(plane, quad) };
+            for (weight, high) in weights.iter_mut().zip(fields(high, F::HIGH, F::LOW)) {
+                *weight = _mm256_or_si256(*weight, high);
+            }
+        }
+        weights
     }
 }
 
-/// Pair `p` of eight rows as i16, the offset not yet taken away.
-///
-/// # Safety
-/// The planes of 32 columns of eight rows lie at `planes`.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn pair<F: Format>(planes: *const u8, p: usize) -> __m256i {
-    // SAFETY: the caller's promise, and `p` is below 16.
-    unsafe {
-        if F::LOW == 8 {
-            return _mm256_cvtepi8_epi16(_mm_loadu_si128(planes.add(16 * p).cast()));
-        }
-        let field = |plane: *const u8, bits: usize, to: usize| {
-            let in_u16 = 16 / bits;
-            let words = _mm256_loadu_si256(plane.add(p / in_u16 * 32).cast());
-            let mask = _mm256_set1_epi16((((1 << bits) - 1) << to) as i16);
-            _mm256_and_si256(shifted(words, p % in_u16 * bits, to), mask)
+impl UnpackedPanel {
+    /// Scales and minima of span `span`.
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(crate) fn scale<const MIN: bool>(&self, span: usize) -> Scale {
+        let eight = |x: &[f32]| {
+            let x = &x[span * PANEL_ROWS..][..PANEL_ROWS];
+            // SAFETY: the slice holds the eight numbers that are read.
+            unsafe { _mm256_loadu_ps(x.as_ptr()) }
         };
-        let low = field(planes, F::LOW, 0);
-        if F::HIGH == 0 {
-            return low;
-        }
-        _mm256_or_si256(low, field(planes.add(32 * F::LOW), F::HIGH, F::LOW))
+        (eight(&self.scale), if MIN { eight(&self.min) } else { _mm256_setzero_ps() })
     }
 }
 
 /// Panels of a group of streams, ready to be read.
 pub(crate) struct Panels<'a, const P: usize> {
-    pub(crate) numbers: [usize; P],
     pub(crate) data: [&'a [u8]; P],
     pub(crate) scales: [GroupScales; P],
 }
@@ -316,7 +353,7 @@ impl<'a, const P: usize> Panels<'a, P> {
             assert!(F::HEAD > 0 || scales.len() == w.cols / (32 * blocks) * 32, "scales");
             GroupScales { start: scales.as_ptr(), blocks, block: 0 }
         });
-        Self { numbers, data, scales }
+        Self { data, scales }
     }
 }
 
@@ -330,126 +367,226 @@ pub(crate) const fn part_len<F: Format>() -> usize {
     32 * (F::LOW + F::HIGH)
 }
 
-/// Ends a span: `acc += sum` as the crate's head defines it.
+/// Ends a span: `acc += sum` as the crate's head defines it. `x_sum` is Σ x of the span.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn span_step<F: Format>(
+pub(crate) fn span_step<const MIN: bool>(
     (scale, min): Scale,
     sum: __m256i,
-    info: &BlockInfo,
-    span: usize,
+    dx: f32,
+    x_sum: i32,
     acc: __m256,
 ) -> __m256 {
-    let x_sum = if F::SPANS == 1 { info.sums[0] + info.sums[1] } else { info.sums[span] };
-    let sum = if F::OFFSET == 0 {
-        sum
-    } else {
-        _mm256_sub_epi32(sum, _mm256_set1_epi32(F::OFFSET * x_sum))
-    };
-    let dx = _mm256_set1_ps(info.scale);
+    let dx = _mm256_set1_ps(dx);
     let acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, dx), acc);
-    if F::MIN {
+    if MIN {
         _mm256_fmadd_ps(_mm256_set1_ps(x_sum as f32), _mm256_mul_ps(min, dx), acc)
     } else {
         acc
     }
 }
 
-/// `P` panels times `T` tokens from `first` on.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn tile<F: Format, const P: usize, const T: usize>(
-    panels: &Panels<'_, P>,
-    x: &Activations,
-    first: usize,
-    out: &mut Output<'_>,
-) {
-    let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
-    let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
-    let blocks = infos[0].len();
-    assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
-    assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
-    let mut acc = [[_mm256_setzero_ps(); T]; P];
-    for block in 0..blocks {
-        let (index, k) = (block / F::PARTS, block % F::PARTS);
-        let head = |panel: usize| {
-            // SAFETY: `Panels` has checked that every block is there.
-            unsafe { panels.data[panel].as_ptr().add(index * block_len::<F>()) }
-        };
-        // SAFETY: as above.
-        let planes: [*const u8; P] =
-            core::array::from_fn(|panel| unsafe { head(panel).add(F::HEAD + k * part_len::<F>()) });
-        for span in 0..F::SPANS {
-            let mut sums = [[_mm256_setzero_si256(); T]; P];
-            let pairs = 16 / F::SPANS;
-            for p in span * pairs..(span + 1) * pairs {
-                // SAFETY: the planes of a block, and p is below 16.
-                let w = planes.map(|planes| unsafe { pair::<F>(planes, p) });
-                for (t, q) in q.iter().enumerate() {
-                    // SAFETY: two int16 of this block, inside the row (asserted).
-                    let x = unsafe {
-                        let pair = q.as_ptr().add(block * BLOCK + 2 * p);
-                        _mm256_set1_epi32(pair.cast::<i32>().read_unaligned())
-                    };
-                    for (sums, w) in sums.iter_mut().zip(w) {
-                        sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(w, x));
-                    }
-                }
-            }
-            for (panel, (acc, sums)) in acc.iter_mut().zip(sums).enumerate() {
-                // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
-                let scale =
-                    unsafe { F::scale(head(panel), k, span, panels.scales[panel].at(block)) };
-                for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
-                    *acc = span_step::<F>(scale, sum, &infos[block], span, *acc);
-                }
-            }
-        }
-    }
-    for (&panel, acc) in panels.numbers.iter().zip(acc) {
-        for (t, acc) in acc.into_iter().enumerate() {
-            super::store_first(out.rows(first + t, panel * PANEL_ROWS, PANEL_ROWS), acc);
-        }
-    }
+/// Σ x of a span.
+#[inline]
+pub(crate) fn x_sum(spans: usize, info: &BlockInfo, span: usize) -> i32 {
+    if spans == 1 { info.sums[0] + info.sums[1] } else { info.sums[span] }
 }
 
+/// `P` panels times one token, straight from the packed weights: what generating text does.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn tokens<F: Format, const P: usize>(
+fn single<F: Format, const P: usize>(
     w: &Tensor<'_>,
     numbers: [usize; P],
     x: &Activations,
     out: &mut Output<'_>,
 ) {
     let panels = Panels::new::<F>(w, numbers);
-    let mut token = 0;
-    while token < x.tokens {
-        let left = x.tokens - token;
-        if left >= 6 {
-            tile::<F, P, 6>(&panels, x, token, out);
-            token += 6;
-        } else if left >= 3 {
-            tile::<F, P, 3>(&panels, x, token, out);
-            token += 3;
-        } else {
-            tile::<F, P, 1>(&panels, x, token, out);
-            token += 1;
+    let (q, infos) = (x.row_q(0), x.row_infos(0));
+    let blocks = infos.len();
+    assert!(q.len() == blocks * BLOCK && blocks.is_multiple_of(F::PARTS), "rows of blocks");
+    let mut acc = [_mm256_setzero_ps(); P];
+    let mut sums = [_mm256_setzero_si256(); P];
+    // One loop over quads: a nested one is unrolled until registers run out.
+    for step in 0..4 * blocks {
+        let (block, quad_number) = (step / 4, step % 4);
+        let (index, k) = (block / F::PARTS, block % F::PARTS);
+        // SAFETY: `Panels` has checked that every block is there.
+        let heads = panels.data.map(|data| unsafe { data.as_ptr().add(index * block_len::<F>()) });
+        // SAFETY: four pairs of int16, inside the row (asserted).
+        let pairs: [__m256i; 4] = unsafe {
+            let at = q.as_ptr().add(8 * step).cast::<i32>();
+            core::array::from_fn(|n| _mm256_set1_epi32(at.add(n).read_unaligned()))
+        };
+        for (sum, head) in sums.iter_mut().zip(heads) {
+            // SAFETY: the planes of this block, behind its head.
+            let weights =
+                unsafe { quad::<F>(head.add(F::HEAD + k * part_len::<F>()), quad_number) };
+            for (weights, pair) in weights.into_iter().zip(pairs) {
+                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(weights, pair));
+            }
+        }
+        let quads = 4 / F::SPANS;
+        if quad_number % quads < quads - 1 {
+            continue;
+        }
+        let (info, span) = (&infos[block], quad_number / quads);
+        let x_sum = x_sum(F::SPANS, info, span);
+        for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
+            // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
+            let scale = unsafe { F::scale(heads[panel], k, span, panels.scales[panel].at(block)) };
+            let offset = _mm256_set1_epi32(F::OFFSET * x_sum);
+            let exact = if F::OFFSET == 0 { *sum } else { _mm256_sub_epi32(*sum, offset) };
+            *acc = if F::MIN {
+                span_step::<true>(scale, exact, info.scale, x_sum, *acc)
+            } else {
+                span_step::<false>(scale, exact, info.scale, x_sum, *acc)
+            };
+            *sum = _mm256_setzero_si256();
+        }
+    }
+    for (panel, acc) in numbers.into_iter().zip(acc) {
+        super::store_first(out.rows(0, panel * PANEL_ROWS, PANEL_ROWS), acc);
+    }
+}
+
+/// Unpacks a panel, once for all tokens of a batch: the same form for every format.
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedPanel) {
+    let panels = Panels::new::<F>(w, [panel]);
+    let blocks = w.cols / BLOCK;
+    to.check(w.cols, F::SPANS);
+    let offset = _mm256_set1_epi16(F::OFFSET as i16);
+    for block in 0..blocks {
+        let (index, k) = (block / F::PARTS, block % F::PARTS);
+        // SAFETY: `Panels` has checked that every block is there, `check` that `to` has room.
+        unsafe {
+            let head = panels.data[0].as_ptr().add(index * block_len::<F>());
+            let planes = head.add(F::HEAD + k * part_len::<F>());
+            for number in 0..4 {
+                let at = to.q.as_mut_ptr().add(block * PANEL_ROWS * BLOCK + 64 * number);
+                for (n, weights) in quad::<F>(planes, number).into_iter().enumerate() {
+                    let weights = _mm256_sub_epi16(weights, offset);
+                    _mm256_storeu_si256(at.add(16 * n).cast(), weights);
+                }
+            }
+            for span in 0..F::SPANS {
+                let (scale, min) = F::scale(head, k, span, panels.scales[0].at(block));
+                let at = (block * F::SPANS + span) * PANEL_ROWS;
+                _mm256_storeu_ps(to.scale.as_mut_ptr().add(at), scale);
+                if F::MIN {
+                    _mm256_storeu_ps(to.min.as_mut_ptr().add(at), min);
+                }
+            }
         }
     }
 }
 
+/// `P` unpacked panels times `T` tokens from `first` on.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn matrix<F: Format>(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
+fn tile<const SPANS: usize, const MIN: bool, const P: usize, const T: usize>(
+    panels: [&UnpackedPanel; P],
+    x: &Activations,
+    first: usize,
+) -> [[__m256; T]; P] {
+    let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
+    let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
+    let blocks = infos[0].len();
+    assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
+    assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
+    panels.iter().for_each(|panel| panel.check(blocks * BLOCK, SPANS));
+    let mut acc = [[_mm256_setzero_ps(); T]; P];
+    for span in 0..blocks * SPANS {
+        let block = span / SPANS;
+        let mut sums = [[_mm256_setzero_si256(); T]; P];
+        for p in span * 16 / SPANS..(span + 1) * 16 / SPANS {
+            // SAFETY: 16 pairs a block, of eight rows each, lie in every panel (checked).
+            let w = panels.map(|panel| unsafe {
+                _mm256_loadu_si256(panel.q.as_ptr().add(p * 2 * PANEL_ROWS).cast())
+            });
+            for (t, q) in q.iter().enumerate() {
+                // SAFETY: 16 pairs a block lie in every row (asserted).
+                let x = unsafe {
+                    _mm256_set1_epi32(q.as_ptr().add(2 * p).cast::<i32>().read_unaligned())
+                };
+                for (sums, w) in sums.iter_mut().zip(w) {
+                    sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(w, x));
+                }
+            }
+        }
+        for ((acc, sums), panel) in acc.iter_mut().zip(sums).zip(panels) {
+            let scale = panel.scale::<MIN>(span);
+            for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
+                let info = &infos[block];
+                let x_sum = x_sum(SPANS, info, span % SPANS);
+                *acc = span_step::<MIN>(scale, sum, info.scale, x_sum, *acc);
+            }
+        }
+    }
+    acc
+}
+
+/// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn tokens<const SPANS: usize, const MIN: bool>(
+    numbers: [usize; 2],
+    panels: [&UnpackedPanel; 2],
+    x: &Activations,
+    out: &mut Output<'_>,
+) {
+    let mut put = |token: usize, acc: [__m256; 2]| {
+        for (panel, acc) in numbers.into_iter().zip(acc) {
+            super::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
+        }
+    };
+    let mut token = 0;
+    while token + TOKENS <= x.tokens {
+        let [first, second] = tile::<SPANS, MIN, 2, TOKENS>(panels, x, token);
+        for (t, acc) in first.into_iter().zip(second).enumerate() {
+            put(token + t, acc.into());
+        }
+        token += TOKENS;
+    }
+    for token in token..x.tokens {
+        let [[first], [second]] = tile::<SPANS, MIN, 2, 1>(panels, x, token);
+        put(token, [first, second]);
+    }
+}
+
+/// Tokens of a tile: with two panels they fill the registers.
+const TOKENS: usize = 6;
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn matrix<F: Format>(
+    w: &Tensor<'_>,
+    panels: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+    space: &mut [UnpackedPanel; 2],
+) {
     if x.tokens == 1 {
         let (steps, rest) = streams::<4>(panels);
-        for panels in steps {
-            tile::<F, 4, 1>(&Panels::new::<F>(w, panels), x, 0, out);
+        steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
+        return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
+    }
+    let last = panels.end.saturating_sub(1);
+    for panel in panels.step_by(2) {
+        let numbers = [panel, (panel + 1).min(last)];
+        for (number, space) in numbers.into_iter().zip(space.iter_mut()) {
+            unpack::<F>(w, number, space);
         }
-        return rest.for_each(|panel| tokens::<F, 1>(w, [panel], x, out));
+        let [first, second] = &*space;
+        if F::SPANS == 1 {
+            match F::MIN {
+                false => tokens::<1, false>(numbers, [first, second], x, out),
+                true => tokens::<1, true>(numbers, [first, second], x, out),
+            }
+        } else {
+            match F::MIN {
+                false => tokens::<2, false>(numbers, [first, second], x, out),
+                true => tokens::<2, true>(numbers, [first, second], x, out),
+            }
+        }
     }
-    let (steps, rest) = streams::<2>(panels);
-    for panels in steps {
-        tokens::<F, 2>(w, panels, x, out);
-    }
-    rest.for_each(|panel| tokens::<F, 1>(w, [panel], x, out));
 }
 
 /// Calls a function of one format for the tensor's dtype.
@@ -477,6 +614,12 @@ macro_rules! for_format {
 pub(crate) use for_format;
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn panels(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
-    for_format!(w, matrix(w, panels, x, out));
+pub(crate) fn panels(
+    w: &Tensor<'_>,
+    panels: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+    space: &mut [UnpackedPanel; 2],
+) {
+    for_format!(w, matrix(w, panels, x, out, space));
 }

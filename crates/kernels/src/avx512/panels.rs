@@ -3,167 +3,277 @@
 //! their exact sums are added when a span ends. `vpdpwssd` multiplies and adds in one step.
 
 use crate::activations::{Activations, BLOCK, BlockInfo};
-use crate::avx2::panels::{Format, Panels, block_len, for_format, part_len, span_step};
+use crate::avx2::panels::{
+    Format, Panels, block_len, for_format, part_len, span_step, unpack, x_sum,
+};
 use crate::avx2::store_first;
-use crate::matmul::{Output, streams};
+use crate::matmul::{Output, UnpackedPanel, streams};
 use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 
-/// Distance of the pair in the upper lanes from the one in the lower.
-const fn upper<F: Format>() -> usize {
-    // Bytes lie pair after pair; 32 bytes of nibbles hold four pairs, of two bits eight.
-    match F::LOW {
-        8 => 1,
-        _ => 4,
-    }
-}
-
-/// Number of the pair in the lower lanes at step `i` of 8: those of a half come first.
-const fn lower<F: Format>(i: usize) -> usize {
-    match F::LOW {
-        8 => 2 * i,
-        _ => i / 4 * 8 + i % 4,
-    }
-}
-
-/// Pairs `p` and `p + upper` of eight rows as i16, the offset not yet taken away.
-///
-/// # Safety
-/// The planes of 32 columns of eight rows lie at `planes`; `p` is one of [`lower`].
+/// Two halves of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn pairs<F: Format>(planes: *const u8, p: usize) -> __m512i {
+fn both(lower: __m256i, upper: __m256i) -> __m512i {
+    _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper)
+}
+
+/// Words whose fields of `BITS` bits hold pair after pair: in the lower lanes from pair `8 * half`
+/// on, in the upper ones from `8 * half + 4` on.
+///
+/// # Safety
+/// A plane of that many bits of eight rows lies there; `half` is 0 or 1.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn words<const BITS: usize>(plane: *const u8, half: usize) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if BITS == 4 {
+            return _mm512_loadu_si512(plane.add(64 * half).cast());
+        }
+        let at = if BITS == 2 { 32 * half } else { 0 };
+        let words = _mm512_broadcast_i64x4(_mm256_loadu_si256(plane.add(at).cast()));
+        let from = if BITS == 2 { 0 } else { 8 * half as i16 };
+        let counts = both(_mm256_set1_epi16(from), _mm256_set1_epi16(from + 4 * BITS as i16));
+        _mm512_srlv_epi16(words, counts)
+    }
+}
+
+/// The four fields of `bits` bits at bit 0, 1 · bits, … of each word, moved to bit `to`.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn fields(words: __m512i, bits: usize, to: usize) -> [__m512i; 4] {
+    let mask = _mm512_set1_epi16((((1 << bits) - 1) << to) as i16);
+    core::array::from_fn(|n| {
+        // All of this is constant where it is inlined, and so are the shifts.
+        let from = n * bits;
+        let moved = if from > to {
+            _mm512_srl_epi16(words, _mm_cvtsi32_si128((from - to) as i32))
+        } else {
+            _mm512_sll_epi16(words, _mm_cvtsi32_si128((to - from) as i32))
+        };
+        _mm512_and_si512(moved, mask)
+    })
+}
+
+/// The pairs of a half of 32 columns as i16, the offset not yet taken away: step `n` of 4 has the
+/// pairs that [`lanes`] says.
+///
+/// # Safety
+/// The planes of 32 columns of eight rows lie at `planes`; `half` is 0 or 1.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn steps<F: Format>(planes: *const u8, half: usize) -> [__m512i; 4] {
     // SAFETY: the caller's promise.
     unsafe {
         if F::LOW == 8 {
-            return _mm512_cvtepi8_epi16(_mm256_loadu_si256(planes.add(16 * p).cast()));
+            return core::array::from_fn(|n| {
+                _mm512_cvtepi8_epi16(_mm256_loadu_si256(planes.add(128 * half + 32 * n).cast()))
+            });
         }
-        let low = field(planes, F::LOW, p, 0);
-        if F::HIGH == 0 {
-            return low;
+        let low = if F::LOW == 4 { words::<4>(planes, half) } else { words::<2>(planes, half) };
+        let mut weights = fields(low, F::LOW, 0);
+        if F::HIGH > 0 {
+            let plane = planes.add(32 * F::LOW);
+            let high = if F::HIGH == 2 { words::<2>(plane, half) } else { words::<1>(plane, half) };
+            for (weight, high) in weights.iter_mut().zip(fields(high, F::HIGH, F::LOW)) {
+                *weight = _mm512_or_si512(*weight, high);
+            }
         }
-        _mm512_or_si512(low, field(planes.add(32 * F::LOW), F::HIGH, p, F::LOW))
+        weights
     }
 }
 
-/// The fields of pairs `p` and `p + 4` of a plane, moved to bit `to`.
-///
-/// # Safety
-/// A plane of `bits` lies there.
+/// Which pair of 16 each lane has: `lower` in the lower lanes, `upper` in the upper ones.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn field(plane: *const u8, bits: usize, p: usize, to: usize) -> __m512i {
-    let in_u16 = 16 / bits;
-    let words = |p: usize| {
-        // SAFETY: the caller's promise; `p` is below 16.
-        unsafe { _mm256_loadu_si256(plane.add(p / in_u16 * 32).cast()) }
-    };
-    let words = _mm512_inserti64x4::<1>(_mm512_castsi256_si512(words(p)), words(p + 4));
-    let (lower, upper) = (p % in_u16 * bits, (p + 4) % in_u16 * bits);
-    let counts = |from: usize, away: usize| _mm256_set1_epi16(from.saturating_sub(away) as i16);
-    let both = |a: __m256i, b: __m256i| _mm512_inserti64x4::<1>(_mm512_castsi256_si512(a), b);
-    // Fields below `to` go left, those above go right; a count of 0 leaves them.
-    let right = both(counts(lower, to), counts(upper, to));
-    let left = both(counts(to, lower), counts(to, upper));
-    let words = _mm512_sllv_epi16(_mm512_srlv_epi16(words, right), left);
-    _mm512_and_si512(words, _mm512_set1_epi16((((1 << bits) - 1) << to) as i16))
+fn lanes(lower: usize, upper: usize) -> __m512i {
+    both(_mm256_set1_epi32(lower as i32), _mm256_set1_epi32(upper as i32))
 }
 
-/// `P` panels times `T` tokens from `first` on.
+/// Both halves of a sum added.
+#[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn tile<F: Format, const P: usize, const T: usize>(
-    panels: &Panels<'_, P>,
-    x: &Activations,
-    first: usize,
-    out: &mut Output<'_>,
-) {
-    let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
-    let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
-    let blocks = infos[0].len();
-    assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
-    assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
-    let mut acc = [[_mm256_setzero_ps(); T]; P];
-    for block in 0..blocks {
-        let (index, k) = (block / F::PARTS, block % F::PARTS);
-        let head = |panel: usize| {
-            // SAFETY: `Panels` has checked that every block is there.
-            unsafe { panels.data[panel].as_ptr().add(index * block_len::<F>()) }
-        };
-        // SAFETY: as above.
-        let planes: [*const u8; P] =
-            core::array::from_fn(|panel| unsafe { head(panel).add(F::HEAD + k * part_len::<F>()) });
-        // SAFETY: 32 int16 of this block, inside the row (asserted).
-        let xs = q.map(|q| unsafe { _mm512_loadu_si512(q.as_ptr().add(block * BLOCK).cast()) });
-        for span in 0..F::SPANS {
-            let mut sums = [[_mm512_setzero_si512(); T]; P];
-            let steps = 8 / F::SPANS;
-            for i in span * steps..(span + 1) * steps {
-                let p = lower::<F>(i);
-                // SAFETY: the planes of a block, and p is one of `lower`.
-                let w = planes.map(|planes| unsafe { pairs::<F>(planes, p) });
-                let lanes = _mm512_inserti64x4::<1>(
-                    _mm512_set1_epi32(p as i32),
-                    _mm256_set1_epi32((p + upper::<F>()) as i32),
-                );
-                for (t, &x) in xs.iter().enumerate() {
-                    let x = _mm512_permutexvar_epi32(lanes, x);
-                    for (sums, w) in sums.iter_mut().zip(w) {
-                        sums[t] = _mm512_dpwssd_epi32(sums[t], w, x);
-                    }
-                }
-            }
-            for (panel, (acc, sums)) in acc.iter_mut().zip(sums).enumerate() {
-                // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
-                let scale =
-                    unsafe { F::scale(head(panel), k, span, panels.scales[panel].at(block)) };
-                for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
-                    let high = _mm512_extracti64x4_epi64::<1>(sum);
-                    let sum = _mm256_add_epi32(_mm512_castsi512_si256(sum), high);
-                    *acc = span_step::<F>(scale, sum, &infos[block], span, *acc);
-                }
-            }
-        }
-    }
-    for (&panel, acc) in panels.numbers.iter().zip(acc) {
-        for (t, acc) in acc.into_iter().enumerate() {
-            store_first(out.rows(first + t, panel * PANEL_ROWS, PANEL_ROWS), acc);
-        }
-    }
+fn folded(sum: __m512i) -> __m256i {
+    let upper = _mm512_extracti64x4_epi64::<1>(sum);
+    _mm256_add_epi32(_mm512_castsi512_si256(sum), upper)
 }
 
+/// `P` panels times one token, straight from the packed weights: what generating text does.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn tokens<F: Format, const P: usize>(
+fn single<F: Format, const P: usize>(
     w: &Tensor<'_>,
     numbers: [usize; P],
     x: &Activations,
     out: &mut Output<'_>,
 ) {
     let panels = Panels::new::<F>(w, numbers);
+    let (q, infos) = (x.row_q(0), x.row_infos(0));
+    let blocks = infos.len();
+    assert!(q.len() == blocks * BLOCK && blocks.is_multiple_of(F::PARTS), "rows of blocks");
+    let mut acc = [_mm256_setzero_ps(); P];
+    let mut sums = [_mm512_setzero_si512(); P];
+    for step in 0..2 * blocks {
+        let (block, half) = (step / 2, step % 2);
+        let (index, k) = (block / F::PARTS, block % F::PARTS);
+        // SAFETY: `Panels` has checked that every block is there.
+        let heads = panels.data.map(|data| unsafe { data.as_ptr().add(index * block_len::<F>()) });
+        // SAFETY: 32 int16 of this block, inside the row (asserted).
+        let xs = unsafe { _mm512_loadu_si512(q.as_ptr().add(block * BLOCK).cast()) };
+        let first = 8 * half;
+        let pairs: [__m512i; 4] = core::array::from_fn(|n| {
+            let of_step = if F::LOW == 8 {
+                lanes(first + 2 * n, first + 2 * n + 1)
+            } else {
+                lanes(first + n, first + n + 4)
+            };
+            _mm512_permutexvar_epi32(of_step, xs)
+        });
+        for (sum, head) in sums.iter_mut().zip(heads) {
+            // SAFETY: the planes of this block, behind its head.
+            let weights = unsafe { steps::<F>(head.add(F::HEAD + k * part_len::<F>()), half) };
+            for (weights, pair) in weights.into_iter().zip(pairs) {
+                *sum = _mm512_dpwssd_epi32(*sum, weights, pair);
+            }
+        }
+        if F::SPANS == 1 && half == 0 {
+            continue;
+        }
+        let (info, span) = (&infos[block], if F::SPANS == 1 { 0 } else { half });
+        let x_sum = x_sum(F::SPANS, info, span);
+        for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
+            // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
+            let scale = unsafe { F::scale(heads[panel], k, span, panels.scales[panel].at(block)) };
+            let exact = _mm256_sub_epi32(folded(*sum), _mm256_set1_epi32(F::OFFSET * x_sum));
+            *acc = if F::MIN {
+                span_step::<true>(scale, exact, info.scale, x_sum, *acc)
+            } else {
+                span_step::<false>(scale, exact, info.scale, x_sum, *acc)
+            };
+            *sum = _mm512_setzero_si512();
+        }
+    }
+    for (panel, acc) in numbers.into_iter().zip(acc) {
+        store_first(out.rows(0, panel * PANEL_ROWS, PANEL_ROWS), acc);
+    }
+}
+
+/// Two unpacked panels times `T` tokens from `first` on.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
+    panels: [&UnpackedPanel; 2],
+    x: &Activations,
+    first: usize,
+) -> [[__m256; T]; 2] {
+    let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
+    let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
+    let blocks = infos[0].len();
+    assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
+    assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
+    panels.iter().for_each(|panel| panel.check(blocks * BLOCK, SPANS));
+    let mut acc = [[_mm256_setzero_ps(); T]; 2];
+    for span in 0..blocks * SPANS {
+        let block = span / SPANS;
+        // SAFETY: 32 int16 of this block, inside every row (asserted).
+        let xs = q.map(|q| unsafe { _mm512_loadu_si512(q.as_ptr().add(block * BLOCK).cast()) });
+        let mut sums = [[_mm512_setzero_si512(); T]; 2];
+        for two in span * 8 / SPANS..(span + 1) * 8 / SPANS {
+            // SAFETY: 16 pairs a block, of eight rows each, lie in every panel (checked).
+            let w = panels.map(|panel| unsafe {
+                _mm512_loadu_si512(panel.q.as_ptr().add(two * 4 * PANEL_ROWS).cast())
+            });
+            let of_step = lanes(two % 8 * 2, two % 8 * 2 + 1);
+            for (t, &x) in xs.iter().enumerate() {
+                let x = _mm512_permutexvar_epi32(of_step, x);
+                for (sums, w) in sums.iter_mut().zip(w) {
+                    sums[t] = _mm512_dpwssd_epi32(sums[t], w, x);
+                }
+            }
+        }
+        for ((acc, sums), panel) in acc.iter_mut().zip(sums).zip(panels) {
+            let scale = panel.scale::<MIN>(span);
+            for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
+                let info = &infos[block];
+                let x_sum = x_sum(SPANS, info, span % SPANS);
+                *acc = span_step::<MIN>(scale, folded(sum), info.scale, x_sum, *acc);
+            }
+        }
+    }
+    acc
+}
+
+/// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn tokens<const SPANS: usize, const MIN: bool>(
+    numbers: [usize; 2],
+    panels: [&UnpackedPanel; 2],
+    x: &Activations,
+    out: &mut Output<'_>,
+) {
+    let mut put = |token: usize, acc: [__m256; 2]| {
+        for (panel, acc) in numbers.into_iter().zip(acc) {
+            store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
+        }
+    };
     let mut token = 0;
-    while token < x.tokens {
-        let left = x.tokens - token;
-        if left >= 4 {
-            tile::<F, P, 4>(&panels, x, token, out);
-            token += 4;
+    while token + TOKENS <= x.tokens {
+        let [first, second] = tile::<SPANS, MIN, TOKENS>(panels, x, token);
+        for (t, acc) in first.into_iter().zip(second).enumerate() {
+            put(token + t, acc.into());
+        }
+        token += TOKENS;
+    }
+    for token in token..x.tokens {
+        let [[first], [second]] = tile::<SPANS, MIN, 1>(panels, x, token);
+        put(token, [first, second]);
+    }
+}
+
+/// Tokens of a tile: their activations and their sums with two panels fit the 32 registers.
+const TOKENS: usize = 8;
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+fn matrix<F: Format>(
+    w: &Tensor<'_>,
+    panels: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+    space: &mut [UnpackedPanel; 2],
+) {
+    if x.tokens == 1 {
+        let (steps, rest) = streams::<4>(panels);
+        steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
+        return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
+    }
+    let last = panels.end.saturating_sub(1);
+    for panel in panels.step_by(2) {
+        let numbers = [panel, (panel + 1).min(last)];
+        for (number, space) in numbers.into_iter().zip(space.iter_mut()) {
+            unpack::<F>(w, number, space);
+        }
+        let [first, second] = &*space;
+        if F::SPANS == 1 {
+            match F::MIN {
+                false => tokens::<1, false>(numbers, [first, second], x, out),
+                true => tokens::<1, true>(numbers, [first, second], x, out),
+            }
         } else {
-            tile::<F, P, 1>(&panels, x, token, out);
-            token += 1;
+            match F::MIN {
+                false => tokens::<2, false>(numbers, [first, second], x, out),
+                true => tokens::<2, true>(numbers, [first, second], x, out),
+            }
         }
     }
 }
 
-/// Four panels at a time: 32 registers hold sixteen sums of them.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn matrix<F: Format>(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
-    let (steps, rest) = streams::<4>(panels);
-    for panels in steps {
-        tokens::<F, 4>(w, panels, x, out);
-    }
-    rest.for_each(|panel| tokens::<F, 1>(w, [panel], x, out));
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(super) fn panels(w: &Tensor<'_>, panels: Range<usize>, x: &Activations, out: &mut Output<'_>) {
-    for_format!(w, matrix(w, panels, x, out));
+pub(super) fn panels(
+    w: &Tensor<'_>,
+    panels: Range<usize>,
+    x: &Activations,
+    out: &mut Output<'_>,
+    space: &mut [UnpackedPanel; 2],
+) {
+    for_format!(w, matrix(w, panels, x, out, space));
 }
