@@ -1,8 +1,7 @@
 //! Keys and values of every position held, reserved once for the whole context.
 
-use alloc::vec::Vec;
 use llamaboot_checkpoint::Config;
-use llamaboot_kernels::{Cached, Kernels, OutOfMemory, zeros};
+use llamaboot_kernels::{Aligned, Cached, Kernels, OutOfMemory};
 
 /// How keys and values are kept.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,15 +26,15 @@ impl KvType {
 
 #[derive(Debug)]
 enum Numbers {
-    F32(Vec<f32>),
-    F16(Vec<u16>),
+    F32(Aligned<f32>),
+    F16(Aligned<u16>),
 }
 
 impl Numbers {
     fn new(kv: KvType, len: usize) -> Result<Self, OutOfMemory> {
         Ok(match kv {
-            KvType::F32 => Self::F32(zeros(len)?),
-            KvType::F16 => Self::F16(zeros(len)?),
+            KvType::F32 => Self::F32(Aligned::zeros(len)?),
+            KvType::F16 => Self::F16(Aligned::zeros(len)?),
         })
     }
 

@@ -41,4 +41,4 @@ pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
 pub use parallel::{Parallel, SingleThread, for_each_chunk};
 pub use pool::{Park, Pool};
-pub use reserve::{OutOfMemory, room, zeros};
+pub use reserve::{Aligned, OutOfMemory, room, zeros};

@@ -2,7 +2,7 @@
 //! rows, or by panels of eight. A batch gives exactly what its tokens give one by one.
 
 use crate::parallel::{SharedMut, share};
-use crate::{Activations, Kernels, OutOfMemory, Parallel, scalar, zeros};
+use crate::{Activations, Aligned, Kernels, OutOfMemory, Parallel, scalar};
 use alloc::vec::Vec;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
@@ -16,7 +16,7 @@ pub struct Workspace {
 #[derive(Debug)]
 struct ThreadSpace {
     /// One row as f32.
-    row: Vec<f32>,
+    row: Aligned<f32>,
     panels: [UnpackedPanel; 2],
     /// Rows times tokens done so far.
     rows_done: u64,
@@ -30,7 +30,7 @@ impl Workspace {
     pub fn new(threads: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
         let space = |_| {
             let panels = [UnpackedPanel::new(max_cols)?, UnpackedPanel::new(max_cols)?];
-            Ok(ThreadSpace { row: zeros(max_cols)?, panels, rows_done: 0 })
+            Ok(ThreadSpace { row: Aligned::zeros(max_cols)?, panels, rows_done: 0 })
         };
         Ok(Self { threads: (0..threads).map(space).collect::<Result<_, _>>()? })
     }
@@ -51,17 +51,21 @@ impl Workspace {
 #[derive(Debug)]
 pub(crate) struct UnpackedPanel {
     /// `(pair of columns, row, 2)`.
-    pub(crate) q: Vec<i16>,
+    pub(crate) q: Aligned<i16>,
     /// `(span, row)`.
-    pub(crate) scale: Vec<f32>,
+    pub(crate) scale: Aligned<f32>,
     /// `(span, row)`; not written where the format has no minima.
-    pub(crate) min: Vec<f32>,
+    pub(crate) min: Aligned<f32>,
 }
 
 impl UnpackedPanel {
     fn new(max_cols: usize) -> Result<Self, OutOfMemory> {
         let spans = PANEL_ROWS * max_cols / 16;
-        Ok(Self { q: zeros(PANEL_ROWS * max_cols)?, scale: zeros(spans)?, min: zeros(spans)? })
+        Ok(Self {
+            q: Aligned::zeros(PANEL_ROWS * max_cols)?,
+            scale: Aligned::zeros(spans)?,
+            min: Aligned::zeros(spans)?,
+        })
     }
 
     fn bytes(max_cols: usize) -> usize {

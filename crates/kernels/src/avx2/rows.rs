@@ -187,23 +187,35 @@ fn tokens<S: Source, const R: usize>(
     out: &mut Output<'_>,
 ) {
     let bytes = rows.map(|row| w.row(row));
-    let mut put = |token: usize, lanes: [Lanes; R]| {
-        for (row, lanes) in rows.into_iter().zip(lanes) {
-            out.rows(token, row, 1)[0] = reduce(lanes);
-        }
-    };
     let mut token = 0;
     while token + 3 <= x.tokens {
         let three = [x.row(token), x.row(token + 1), x.row(token + 2)];
-        for (t, lanes) in tile::<S, R, 3>(bytes, three).into_iter().enumerate() {
-            put(token + t, lanes);
+        let [a, b, c] = tile::<S, R, 3>(bytes, three);
+        // A single row comes as its own neighbour.
+        let two = |lanes: [Lanes; R]| [lanes[0], lanes[R - 1]];
+        let ([a, b], [c, _]) = (both_sums(two(a), two(b)), both_sums(two(c), two(c)));
+        for (t, sums) in [a, b, c].into_iter().enumerate() {
+            for (row, sum) in rows.into_iter().zip(sums) {
+                out.rows(token + t, row, 1)[0] = sum;
+            }
         }
         token += 3;
     }
     for token in token..x.tokens {
         let [lanes] = tile::<S, R, 1>(bytes, [x.row(token)]);
-        put(token, lanes);
+        for (row, lanes) in rows.into_iter().zip(lanes) {
+            out.rows(token, row, 1)[0] = reduce(lanes);
+        }
     }
+}
+
+/// [`reduce_4`] of two rows for each of two tokens.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn both_sums([a, b]: [Lanes; 2], [c, d]: [Lanes; 2]) -> [[f32; 2]; 2] {
+    let mut sums = [[0.0; 2]; 2];
+    // SAFETY: the array holds the four numbers that are written.
+    unsafe { _mm_storeu_ps(sums.as_mut_ptr().cast(), reduce_4([a, b, c, d])) };
+    sums
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]

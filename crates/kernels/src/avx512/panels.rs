@@ -224,7 +224,13 @@ fn tokens<const SPANS: usize, const MIN: bool>(
         }
         token += TOKENS;
     }
-    for token in token..x.tokens {
+    while token + 2 <= x.tokens {
+        let [first, second] = tile::<SPANS, MIN, 2>(panels, x, token);
+        put(token, [first[0], second[0]]);
+        put(token + 1, [first[1], second[1]]);
+        token += 2;
+    }
+    if token < x.tokens {
         let [[first], [second]] = tile::<SPANS, MIN, 1>(panels, x, token);
         put(token, [first, second]);
     }
