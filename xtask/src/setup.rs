@@ -32,7 +32,10 @@ pub fn setup() -> Result<()> {
             packages.push(package);
         }
     }
-    install(&packages, "the virtual machine and the tests of disk images")?;
+    if !on_path("valgrind") {
+        packages.push("valgrind");
+    }
+    install(&packages, "the virtual machine, and the tests of disk images and speed")?;
     find_or_install_compiler()?;
     fetch_model()?;
     Ok(())

@@ -110,6 +110,21 @@ pub(crate) struct SamplingArgs {
     /// For repeatable text [default: from the clock]
     #[arg(short, long, value_name = "S")]
     pub(crate) seed: Option<u64>,
+    /// Guess tokens from earlier text and check several at once; the text is the same
+    #[arg(long, value_name = "ON", default_value = "on")]
+    speculation: Switch,
+}
+
+impl SamplingArgs {
+    pub(crate) fn speculation(&self) -> bool {
+        matches!(self.speculation, Switch::On)
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Switch {
+    On,
+    Off,
 }
 
 /// A number in the range that `/set` takes for it.

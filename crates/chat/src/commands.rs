@@ -10,18 +10,20 @@ pub(crate) enum Command<'l> {
     Clear,
     Set { name: &'l str, value: &'l str },
     Logits { tokens: &'l str },
+    Bench { tokens: usize },
     Leave,
     PowerOff,
     Reboot,
 }
 
 /// How a command is typed, and what it does.
-const TABLE: [(&str, &str); 9] = [
+const TABLE: [(&str, &str); 10] = [
     ("/help", "lists the commands and the settings"),
     ("/set NAME VALUE", "changes a setting"),
     ("/show", "shows the model, the memory in use and the settings"),
     ("/clear", "forgets the conversation"),
     ("/logits [ID,ID,...]", "logits after these tokens (1,403,407), to compare machines"),
+    ("/bench [TOKENS]", "speed with that many tokens (32) in the prompt and behind it"),
     ("/bye, exit, quit", "leaves"),
     ("/reboot", "restarts the machine"),
     ("/poweroff", "switches the machine off"),
@@ -31,6 +33,9 @@ const TABLE: [(&str, &str); 9] = [
 /// The tokens of [`Command::Logits`] where none are given: valid in every vocabulary of 408 and
 /// more, and those of the recorded references.
 pub(crate) const LOGIT_TOKENS: &str = "1,403,407";
+
+/// The tokens of [`Command::Bench`] where no number is given: a second or two on an old laptop.
+const BENCH_TOKENS: usize = 32;
 
 impl<'l> Command<'l> {
     /// The command a line is; `None` where it is text for the model.
@@ -53,6 +58,15 @@ impl<'l> Command<'l> {
             ("reboot", "") => Self::Reboot,
             ("logits", "") => Self::Logits { tokens: LOGIT_TOKENS },
             ("logits", tokens) => Self::Logits { tokens },
+            ("bench", "") => Self::Bench { tokens: BENCH_TOKENS },
+            ("bench", tokens) => match tokens.parse() {
+                Ok(tokens @ 1..) => Self::Bench { tokens },
+                _ => {
+                    return Some(Err(format!(
+                        "/bench: expected a number of tokens, found {tokens:?}"
+                    )));
+                }
+            },
             ("set", rest) => match rest.split_once(char::is_whitespace) {
                 Some((name, value)) => Self::Set { name, value: value.trim() },
                 None => {
@@ -98,14 +112,17 @@ mod tests {
 
     #[test]
     fn a_mistyped_command_is_not_sent_to_the_model() {
-        for line in ["/hlep", "/", "/set", "/set temperature", "/show me"] {
+        for line in
+            ["/hlep", "/", "/set", "/set temperature", "/show me", "/bench 0", "/bench much"]
+        {
             assert!(Command::parse(line).unwrap().is_err(), "{line}");
         }
     }
 
     #[test]
     fn help_names_every_command_that_parses() {
-        for name in ["help", "set", "show", "clear", "logits", "bye", "reboot", "poweroff"] {
+        for name in ["help", "set", "show", "clear", "logits", "bench", "bye", "reboot", "poweroff"]
+        {
             assert!(help().contains(&format!("/{name}")), "{name}");
         }
     }

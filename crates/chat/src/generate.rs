@@ -2,7 +2,7 @@
 
 use crate::Clock;
 use alloc::{string::String, vec::Vec};
-use llamaboot_engine::{Engine, EngineError, Logits, Sampler};
+use llamaboot_engine::{Engine, EngineError, Logits, Sampler, Speculation};
 use llamaboot_kernels::max;
 use llamaboot_tokenizer::{Special, StreamDecoder, Tokenizer};
 
@@ -74,6 +74,26 @@ pub struct Generator<'p, 'a> {
     pub clock: &'p dyn Clock,
     /// What ends the text.
     pub ending: Ending,
+    /// Drafts from earlier text; `None` computes token by token. The text is the same.
+    pub speculation: Option<Speculation>,
+}
+
+/// Where the next token is drawn from: a row of the engine's logits.
+struct Row {
+    index: usize,
+    /// Tokens known to be right that the engine holds, up to this row.
+    held: usize,
+    /// What was computed behind the token of row 0, right or not.
+    draft: Vec<u32>,
+    /// Microseconds that computing row 0 and the draft took.
+    micros: u64,
+}
+
+impl Row {
+    /// The last row that the engine has computed, nothing behind it.
+    fn last(engine: &Engine<'_>) -> Self {
+        Self { index: engine.rows() - 1, held: engine.held().len(), draft: Vec::new(), micros: 0 }
+    }
 }
 
 impl Generator<'_, '_> {
@@ -133,6 +153,8 @@ impl Generator<'_, '_> {
         })
     }
 
+    /// Tokens of a draft are in the engine before they are known to be right; those that are not
+    /// are taken back before this returns.
     fn decode(
         &mut self,
         decoder: &mut StreamDecoder,
@@ -140,12 +162,27 @@ impl Generator<'_, '_> {
         sink: &mut dyn Sink,
         out: &mut Generated,
     ) -> Result<Stop, EngineError> {
+        let mut row = Row::last(self.engine);
+        let stop = self.decode_rows(decoder, max_tokens, sink, out, &mut row);
+        self.engine.truncate(row.held);
+        stop
+    }
+
+    fn decode_rows(
+        &mut self,
+        decoder: &mut StreamDecoder,
+        max_tokens: usize,
+        sink: &mut dyn Sink,
+        out: &mut Generated,
+        row: &mut Row,
+    ) -> Result<Stop, EngineError> {
         let mut text = String::new();
         while out.tokens < max_tokens {
-            if !max(self.engine.last_logits()).is_finite() {
-                return Err(EngineError::NotFinite { position: self.engine.held().len() - 1 });
+            let logits = self.engine.logits(row.index);
+            if !max(logits).is_finite() {
+                return Err(EngineError::NotFinite { position: row.held - 1 });
             }
-            let token = self.sampler.sample(self.engine.kernels(), self.engine.last_logits());
+            let token = self.sampler.sample(self.engine.kernels(), logits);
             self.sampler.accept(token);
             out.tokens += 1;
             out.pending = Some(token);
@@ -160,15 +197,40 @@ impl Generator<'_, '_> {
             if !sink.go_on() {
                 return Ok(Stop::Interrupted);
             }
-            if self.engine.held().len() == self.engine.context() {
+            if row.held == self.engine.context() {
                 return Ok(Stop::ContextFull);
             }
             if out.tokens < max_tokens {
-                self.engine.forward(&[token], Logits::Last)?;
+                self.next_row(token, max_tokens - out.tokens, row)?;
                 out.pending = None;
             }
         }
         Ok(Stop::MaxTokens)
+    }
+
+    /// Goes on to the logits behind `token`: those of the draft where it begins so, else computes
+    /// it, with a new draft behind it. `left` tokens may still follow.
+    fn next_row(&mut self, token: u32, left: usize, row: &mut Row) -> Result<(), EngineError> {
+        row.held += 1;
+        if row.draft.get(row.index) == Some(&token) {
+            row.index += 1;
+            return Ok(());
+        }
+        if let Some(speculation) = &mut self.speculation {
+            speculation.note(row.draft.len(), row.index, row.micros);
+        }
+        self.engine.truncate(row.held - 1);
+        let room = (self.engine.context() - row.held).min(self.engine.batch() - 1).min(left - 1);
+        row.index = 0;
+        row.draft.clear();
+        if let Some(speculation) = &mut self.speculation {
+            row.draft.extend_from_slice(speculation.draft(self.engine.held(), token, room));
+        }
+        let start = self.clock.micros();
+        let tokens: Vec<u32> = core::iter::once(token).chain(row.draft.iter().copied()).collect();
+        self.engine.forward(&tokens, Logits::All)?;
+        row.micros = self.clock.micros() - start;
+        Ok(())
     }
 
     fn ends(&self, token: u32) -> bool {

@@ -12,6 +12,7 @@
 
 extern crate alloc;
 
+mod bench;
 mod commands;
 mod console;
 mod generate;
@@ -24,6 +25,7 @@ mod session;
 mod settings;
 mod template;
 
+pub use bench::{BenchReport, bench};
 pub use console::{Clock, Console, Key};
 pub use generate::{Ending, Generated, Generator, Sink, Stop, base_prompt};
 pub use keys::KeyDecoder;

@@ -3,12 +3,13 @@
 //! The engine holds the conversation; tokens that the next turn must begin with, because they
 //! close the last one, are `pending`. A turn costs only its own new tokens.
 
+use crate::bench::bench;
 use crate::commands::{Command, help};
 use crate::generate::{Ending, Generated, Generator, Sink, Stop, base_prompt};
 use crate::line_editor::{LineEnd, read_line};
 use crate::{Clock, Console, Settings, Template, bytes_text};
 use alloc::{borrow::Cow, format, string::String, string::ToString, vec::Vec};
-use llamaboot_engine::{Engine, EngineError, Sampler, logit_report};
+use llamaboot_engine::{Engine, EngineError, Sampler, Speculation, logit_report};
 use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
 
 /// How a session ended.
@@ -106,7 +107,7 @@ impl<'a> Session<'a> {
                 Some(Ok(Command::PowerOff)) => return Exit::PowerOff,
                 Some(Ok(Command::Reboot)) => return Exit::Reboot,
                 Some(Ok(command)) => {
-                    let text = self.obey(command).unwrap_or_else(|message| message + "\n");
+                    let text = self.obey(console, command).unwrap_or_else(|message| message + "\n");
                     console.write(&text);
                 }
             }
@@ -126,7 +127,7 @@ impl<'a> Session<'a> {
         ));
     }
 
-    fn obey(&mut self, command: Command<'_>) -> Result<String, String> {
+    fn obey(&mut self, console: &mut dyn Console, command: Command<'_>) -> Result<String, String> {
         match command {
             Command::Help => Ok(help()),
             Command::Show => Ok(self.show()),
@@ -140,6 +141,7 @@ impl<'a> Session<'a> {
                 Ok(format!("{name} is {value}\n"))
             }
             Command::Logits { tokens } => self.logits(tokens),
+            Command::Bench { tokens } => self.bench(console, tokens),
             Command::Leave | Command::PowerOff | Command::Reboot => Ok(String::new()),
         }
     }
@@ -169,11 +171,26 @@ impl<'a> Session<'a> {
             tokens.split(',').map(|id| id.trim().parse()).collect::<Result<_, _>>().map_err(
                 |_| format!("/logits: expected token ids such as 1,403,407, found {tokens:?}"),
             )?;
-        self.pending.splice(..0, self.engine.held().iter().copied());
-        self.engine.truncate(0);
+        self.set_aside();
         let report = logit_report(&mut self.engine, &tokens).map_err(|e| e.to_string());
         self.engine.truncate(0);
         report
+    }
+
+    /// Speed, measured on a fresh sequence, as [`Session::logits`] treats the conversation.
+    fn bench(&mut self, console: &mut dyn Console, tokens: usize) -> Result<String, String> {
+        self.set_aside();
+        let mut go_on = |_| !console.interrupted();
+        let report = bench(&mut self.engine, self.clock, (tokens, tokens), &mut go_on);
+        self.engine.truncate(0);
+        let report = report.map_err(|e| e.to_string())?;
+        Ok(report.map_or_else(|| String::from("[stopped]\n"), |report| report.text()))
+    }
+
+    /// Frees the engine for a sequence of its own: what it holds comes first in the next turn.
+    fn set_aside(&mut self) {
+        self.pending.splice(..0, self.engine.held().iter().copied());
+        self.engine.truncate(0);
     }
 
     /// Tokens of the next turn. A base model's line starts afresh.
@@ -224,6 +241,7 @@ impl<'a> Session<'a> {
             tokenizer: self.tokenizer,
             clock: self.clock,
             ending,
+            speculation: self.settings.speculation.then(Speculation::default),
         };
         generator.generate(prompt, &mut decoder, max_tokens, sink)
     }

@@ -5,7 +5,7 @@ use llamaboot_engine::Sampling;
 use llamaboot_kernels::{Isa, Kernels};
 
 /// Settings of a session.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// How tokens are drawn.
     pub sampling: Sampling,
@@ -15,10 +15,19 @@ pub struct Settings {
     pub max_tokens: Option<usize>,
     /// Kernels to run on; `None` the best there are.
     pub isa: Option<Isa>,
+    /// Whether tokens are guessed from earlier text and checked several at once.
+    pub speculation: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let sampling = Sampling::default();
+        Self { sampling, seed: None, max_tokens: None, isa: None, speculation: true }
+    }
 }
 
 /// Every setting: its name and what it takes.
-pub const SETTING_NAMES: [(&str, &str); 8] = [
+pub const SETTING_NAMES: [(&str, &str); 9] = [
     ("temperature", "0 to 5; 0 always takes the likeliest token"),
     ("top_p", "0 to 1; keeps the likeliest tokens that together reach this probability"),
     ("top_k", "a count; keeps that many of the likeliest tokens, 0 keeps all"),
@@ -26,7 +35,8 @@ pub const SETTING_NAMES: [(&str, &str); 8] = [
     ("repeat_penalty", "0.5 to 2; above 1 makes recent tokens less likely"),
     ("seed", "a number for repeatable answers, or random"),
     ("max_tokens", "longest answer in tokens, or 0 for the rest of the context"),
-    ("isa", "the kernels: scalar, avx2, or best; the answers are the same"),
+    ("isa", "the kernels: scalar, avx2, avx512, or best; the answers are the same"),
+    ("speculation", "on or off; guesses from earlier text, the answers are the same"),
 ];
 
 impl Settings {
@@ -57,6 +67,11 @@ impl Settings {
                 self.seed = None;
                 Ok(())
             }
+            "speculation" => match value {
+                "on" => Ok(self.speculation = true),
+                "off" => Ok(self.speculation = false),
+                _ => Err(()),
+            },
             "seed" => value.parse().map(|v| self.seed = Some(v)).map_err(|_| ()),
             _ => return self.set_isa(value).or_else(|e| e.map_or_else(|| wrong(takes), Err)),
         };
@@ -94,8 +109,10 @@ impl Settings {
             .map_or_else(|| "to the end of the context".to_string(), |v| v.to_string());
         format!(
             "temperature {temperature}\ntop_p {top_p}\ntop_k {top_k}\nmin_p {min_p}\n\
-             repeat_penalty {repeat_penalty}\nseed {seed}\nmax_tokens {max}\nisa {}\n",
-            self.kernels().isa()
+             repeat_penalty {repeat_penalty}\nseed {seed}\nmax_tokens {max}\nisa {}\n\
+             speculation {}\n",
+            self.kernels().isa(),
+            if self.speculation { "on" } else { "off" },
         )
     }
 }
@@ -116,13 +133,15 @@ mod tests {
             ("seed", "42"),
             ("max_tokens", "100"),
             ("isa", "scalar"),
+            ("speculation", "off"),
         ] {
             assert_eq!(settings.set(name, value), Ok(()), "{name}");
         }
         let sampling =
             Sampling { temperature: 0.0, top_p: 0.5, top_k: 40, min_p: 0.05, repeat_penalty: 1.1 };
         let isa = Some(Isa::Scalar);
-        assert_eq!(settings, Settings { sampling, seed: Some(42), max_tokens: Some(100), isa });
+        let (seed, max_tokens) = (Some(42), Some(100));
+        assert_eq!(settings, Settings { sampling, seed, max_tokens, isa, speculation: false });
         settings.set("max_tokens", "0").unwrap();
         settings.set("seed", "random").unwrap();
         assert_eq!((settings.max_tokens, settings.seed), (None, None));
@@ -131,9 +150,13 @@ mod tests {
     #[test]
     fn wrong_values_name_what_is_taken_and_change_nothing() {
         let mut settings = Settings::default();
-        for (name, value) in
-            [("temperature", "-1"), ("top_p", "nan"), ("top_k", "x"), ("isa", "mmx")]
-        {
+        for (name, value) in [
+            ("temperature", "-1"),
+            ("top_p", "nan"),
+            ("top_k", "x"),
+            ("isa", "mmx"),
+            ("speculation", "maybe"),
+        ] {
             let error = settings.set(name, value).unwrap_err();
             assert!(
                 error.starts_with(name) && error.ends_with(&format!("found {value:?}")),

@@ -25,6 +25,7 @@ pub struct Tensor<'a> {
 impl<'a> Tensor<'a> {
     /// The bytes of row `row` (without group scales), where rows lie one after another.
     #[must_use]
+    #[inline]
     pub fn row(&self, row: usize) -> &'a [u8] {
         let len = self.dtype.row_bytes(self.cols);
         &self.data[row * len..(row + 1) * len]
@@ -39,6 +40,7 @@ impl<'a> Tensor<'a> {
 
     /// The bytes of panel `index`: rows `8 * index ..`, which must be packed.
     #[must_use]
+    #[inline]
     pub fn panel(&self, index: usize) -> &'a [u8] {
         let len = PANEL_ROWS * self.dtype.row_bytes(self.cols);
         &self.data[index * len..][..len]
@@ -46,6 +48,7 @@ impl<'a> Tensor<'a> {
 
     /// The group scales of panel `index`, `(groups, 8)` f32; empty but for int8 groups.
     #[must_use]
+    #[inline]
     pub fn panel_scales(&self, index: usize) -> &'a [u8] {
         let len = PANEL_ROWS * self.dtype.row_scale_bytes(self.cols);
         &self.scales[index * len..][..len]

@@ -82,6 +82,7 @@ impl DType {
 
     /// Weights in one block; rows are whole blocks.
     #[must_use]
+    #[inline]
     pub fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::BF16 => 1,
@@ -93,6 +94,7 @@ impl DType {
 
     /// Bytes of one block, without the scales of int8 groups.
     #[must_use]
+    #[inline]
     pub fn block_bytes(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -113,6 +115,7 @@ impl DType {
 
     /// Bytes of a row of `cols` weights, without the scales of int8 groups.
     #[must_use]
+    #[inline]
     pub fn row_bytes(self, cols: usize) -> usize {
         cols / self.block_len() * self.block_bytes()
     }

@@ -1,7 +1,7 @@
 //! One running sequence: a model, its state, the kernels and the threads it runs on.
 
 use crate::plan::widest;
-use crate::{KvCache, MemoryPlan, Model};
+use crate::{KvCache, MemoryPlan, Model, Speculation};
 use alloc::vec::Vec;
 use llamaboot_kernels::{Activations, Kernels, OutOfMemory, Parallel, Workspace, room, zeros};
 
@@ -76,6 +76,11 @@ pub(crate) struct Scratch {
     pub(crate) workspace: Workspace,
 }
 
+/// Rows of logits there is room for: those of a token and a draft behind it.
+pub(crate) fn logit_rows(batch: usize) -> usize {
+    batch.min(1 + Speculation::MAX)
+}
+
 /// A model with everything it needs to run, and the sequence it has seen.
 pub struct Engine<'a> {
     pub(crate) model: &'a Model<'a>,
@@ -121,7 +126,8 @@ impl<'a> Engine<'a> {
             workspace: Workspace::new(threads.threads(), widest(config))?,
         };
         let held = room(plan.context)?;
-        let logits = zeros(config.vocab_size)?;
+        let mut logits = room(logit_rows(batch) * config.vocab_size)?;
+        logits.resize(config.vocab_size, 0.0);
         Ok(Self { model, kernels, threads, cache, scratch, batch, held, logits })
     }
 
@@ -154,6 +160,13 @@ impl<'a> Engine<'a> {
         self.scratch.workspace.rows_done().collect()
     }
 
+    /// Reads every weight that a token needs and computes nothing: the bound of decoding. Returns
+    /// a sum, so that the reading is really done.
+    #[must_use]
+    pub fn read_weights(&self) -> u64 {
+        self.kernels.read(self.threads, &self.model.matrices())
+    }
+
     /// Tokens computed together while reading a prompt.
     #[must_use]
     pub fn batch(&self) -> usize {
@@ -175,6 +188,22 @@ impl<'a> Engine<'a> {
     /// Forgets everything behind the first `pos` positions.
     pub fn truncate(&mut self, pos: usize) {
         self.held.truncate(pos);
+    }
+
+    /// Tokens that the last call which computed logits did so for; 1 before any.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.logits.len() / self.model.config.vocab_size
+    }
+
+    /// Logits of token `row` of the last call that computed them, `(vocab_size)`.
+    ///
+    /// # Panics
+    /// Where that call had fewer.
+    #[must_use]
+    pub fn logits(&self, row: usize) -> &[f32] {
+        let vocab_size = self.model.config.vocab_size;
+        &self.logits[row * vocab_size..][..vocab_size]
     }
 
     /// Logits of the last token computed, `(vocab_size)`.

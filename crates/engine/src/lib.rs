@@ -21,6 +21,7 @@ mod kv_cache;
 mod model;
 mod plan;
 mod sampler;
+mod speculation;
 
 pub use digest::{Digest, logit_report};
 pub use engine::{Engine, EngineError, Logits};
@@ -28,3 +29,4 @@ pub use kv_cache::{KvCache, KvType};
 pub use model::Model;
 pub use plan::MemoryPlan;
 pub use sampler::{Random, Sampler, Sampling};
+pub use speculation::Speculation;

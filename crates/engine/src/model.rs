@@ -74,13 +74,14 @@ impl<'a> Model<'a> {
     /// Bytes of weights that one generated token reads.
     #[must_use]
     pub fn bytes_per_token(&self) -> u64 {
-        let matrices = |l: &Layer<'_>| {
-            [&l.wq, &l.wk, &l.wv, &l.wo, &l.w1, &l.w2, &l.w3]
-                .map(Tensor::bytes)
-                .iter()
-                .sum::<usize>()
-        };
-        (self.layers.iter().map(matrices).sum::<usize>() + self.output.bytes()) as u64
+        self.matrices().into_iter().map(Tensor::bytes).sum::<usize>() as u64
+    }
+
+    /// Every matrix that a token is multiplied with, in order.
+    pub(crate) fn matrices(&self) -> Vec<&Tensor<'a>> {
+        let layers = self.layers.iter();
+        let in_layers = layers.flat_map(|l| [&l.wq, &l.wk, &l.wv, &l.wo, &l.w1, &l.w3, &l.w2]);
+        in_layers.chain([&self.output]).collect()
     }
 
     /// Cosine and sine of every rotary pair at `n` positions from `pos` on, each computed in f64

@@ -1,6 +1,7 @@
 //! What a model will take in memory, known from its header alone, so that it can be shown, and
 //! refused, before anything is reserved.
 
+use crate::engine::logit_rows;
 use crate::{KvCache, KvType, Sampler};
 use llamaboot_checkpoint::{Config, Header};
 use llamaboot_kernels::{Activations, Workspace};
@@ -90,7 +91,7 @@ pub(crate) fn widest(config: &Config) -> usize {
 fn scratch_bytes(config: &Config, context: usize, batch: usize, threads: usize) -> u64 {
     let floats = batch
         * (3 * config.dim + 2 * config.q_dim() + 2 * config.kv_dim() + 2 * config.hidden_dim)
-        + config.vocab_size
+        + logit_rows(batch) * config.vocab_size
         + batch * config.head_dim
         + (2 * config.n_layers + 1) * config.dim;
     let widest = widest(config);

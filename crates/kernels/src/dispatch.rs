@@ -132,6 +132,8 @@ pub(crate) struct Table {
     pub(crate) widen_bf16: unsafe fn(&[u8], &mut [f32]),
     /// f32 to f16, to the nearest, ties to even.
     pub(crate) narrow_f16: unsafe fn(&[f32], &mut [u16]),
+    /// `Σ` of little-endian u64s, wrapping, of 32-byte pieces: nothing but reading.
+    pub(crate) read: unsafe fn(&[u8]) -> u64,
     /// These rows of an F32, F16 or BF16 tensor against all tokens.
     pub(crate) float_rows: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
     /// These panels of a blocked tensor against all tokens.

@@ -20,6 +20,7 @@ pub(crate) static TABLE: Table = Table {
     widen_f16,
     widen_bf16,
     narrow_f16,
+    read,
     float_rows,
     panels,
 };
@@ -134,6 +135,11 @@ fn narrow_f16(x: &[f32], out: &mut [u16]) {
     for (x, out) in x.iter().zip(out) {
         *out = f16::from_f32(*x).to_bits();
     }
+}
+
+fn read(bytes: &[u8]) -> u64 {
+    let words = bytes.as_chunks::<32>().0.iter().flat_map(|piece| piece.as_chunks::<8>().0);
+    words.fold(0, |sum, &word| sum.wrapping_add(u64::from_le_bytes(word)))
 }
 
 fn float_rows(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &mut Output<'_>) {

@@ -4,7 +4,7 @@ use crate::args::Generate;
 use crate::model::{HostClock, Loaded, sampling, seed};
 use anyhow::{Context as _, Result};
 use llamaboot_chat::{Ending, Generated, Generator, Sink, base_prompt, without_controls};
-use llamaboot_engine::{Engine, Sampler, Sampling};
+use llamaboot_engine::{Engine, Sampler, Sampling, Speculation};
 use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
 use std::io::{IsTerminal as _, Write as _};
 
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
             tokenizer: &tokenizer,
             clock: &HostClock::new(),
             ending: Ending::Text,
+            speculation: args.sampling.speculation().then(Speculation::default),
         };
         let generated = generator.generate(&prompt, &mut decoder, max_tokens, &mut sink);
         Some(generated.with_context(|| loaded.path.display().to_string())?)

@@ -1,7 +1,7 @@
 //! Kernels for AVX2, FMA and F16C, bit-identical to [`crate::scalar`].
 //!
 //! The 16 lanes of a reduction are two registers; where a slice ends inside them, masked loads
-//! leave the lanes past the end untouched.
+//! give the lanes past the end zeros, which change nothing.
 //!
 //! Every function here is `unsafe` to call without the three features; [`crate::Kernels`] checks
 //! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
@@ -9,6 +9,7 @@
 pub(crate) mod floats;
 pub(crate) mod panels;
 pub(crate) mod quantize;
+pub(crate) mod read;
 pub(crate) mod rows;
 
 use crate::dispatch::Table;
@@ -26,6 +27,7 @@ pub(crate) static TABLE: Table = Table {
     widen_f16: floats::widen_f16,
     widen_bf16: floats::widen_bf16,
     narrow_f16: floats::narrow_f16,
+    read: read::read,
     float_rows: rows::float_rows,
     panels: panels::panels,
 };

@@ -2,7 +2,7 @@
 //! Each row has its own 16 lanes; several rows and tokens go side by side.
 
 use super::floats::{Lanes, reduce, zero};
-use super::{first_lanes, load_first, store_first};
+use super::{load_first, store_first};
 use crate::activations::Activations;
 use crate::dispatch::Cached;
 use crate::matmul::{Output, streams};
@@ -61,6 +61,10 @@ impl Source for BF16 {
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn first<S: Source>(bytes: &[u8]) -> __m256 {
+    if bytes.len() == 8 * S::BYTES {
+        // SAFETY: eight numbers lie there.
+        return unsafe { S::load(bytes.as_ptr()) };
+    }
     let mut copy = [0; 32];
     copy[..bytes.len()].copy_from_slice(bytes);
     // SAFETY: the copy holds eight numbers of any kind.
@@ -82,14 +86,20 @@ fn tile<S: Source, const R: usize, const T: usize>(
     for i in (0..whole).step_by(16) {
         // SAFETY: i + 16 is at most `cols`, which every row and every token has (asserted).
         unsafe {
-            let low = rows.map(|row| S::load(row.as_ptr().add(i * S::BYTES)));
+            let mut low = [_mm256_setzero_ps(); R];
+            for (low, row) in low.iter_mut().zip(rows) {
+                *low = S::load(row.as_ptr().add(i * S::BYTES));
+            }
             for (lanes, x) in lanes.iter_mut().zip(x) {
                 let x = _mm256_loadu_ps(x.as_ptr().add(i));
                 for (lanes, w) in lanes.iter_mut().zip(low) {
                     lanes.0 = _mm256_fmadd_ps(w, x, lanes.0);
                 }
             }
-            let high = rows.map(|row| S::load(row.as_ptr().add((i + 8) * S::BYTES)));
+            let mut high = [_mm256_setzero_ps(); R];
+            for (high, row) in high.iter_mut().zip(rows) {
+                *high = S::load(row.as_ptr().add((i + 8) * S::BYTES));
+            }
             for (lanes, x) in lanes.iter_mut().zip(x) {
                 let x = _mm256_loadu_ps(x.as_ptr().add(i + 8));
                 for (lanes, w) in lanes.iter_mut().zip(high) {
@@ -98,25 +108,31 @@ fn tile<S: Source, const R: usize, const T: usize>(
             }
         }
     }
-    if whole < cols {
-        let middle = (whole + 8).min(cols);
+    let middle = (whole + 8).min(cols);
+    if whole < middle {
         for (lanes, x) in lanes.iter_mut().zip(x) {
             for (lanes, row) in lanes.iter_mut().zip(rows) {
-                let bytes =
-                    |range: Range<usize>| &row[range.start * S::BYTES..range.end * S::BYTES];
-                lanes.0 = masked_step::<S>(bytes(whole..middle), &x[whole..middle], lanes.0);
-                lanes.1 = masked_step::<S>(bytes(middle..cols), &x[middle..cols], lanes.1);
+                let row = &row[whole * S::BYTES..middle * S::BYTES];
+                lanes.0 = last_step::<S>(row, &x[whole..middle], lanes.0);
+            }
+        }
+    }
+    if middle < cols {
+        for (lanes, x) in lanes.iter_mut().zip(x) {
+            for (lanes, row) in lanes.iter_mut().zip(rows) {
+                lanes.1 = last_step::<S>(&row[middle * S::BYTES..], &x[middle..], lanes.1);
             }
         }
     }
     lanes
 }
 
-/// One fused step for the first `x.len()` (up to 8) lanes; the others stay as they are.
+/// One fused step for up to 8 lanes. The others get `0 * 0 + lane`, which changes none: a lane that
+/// began as +0 is never -0.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
-fn masked_step<S: Source>(row: &[u8], x: &[f32], acc: __m256) -> __m256 {
-    let sum = _mm256_fmadd_ps(first::<S>(row), load_first(x), acc);
-    _mm256_blendv_ps(acc, sum, _mm256_castsi256_ps(first_lanes(x.len())))
+fn last_step<S: Source>(row: &[u8], x: &[f32], acc: __m256) -> __m256 {
+    _mm256_fmadd_ps(first::<S>(row), load_first(x), acc)
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
@@ -125,14 +141,20 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     reduce(lanes)
 }
 
+/// The first two steps of [`reduce`].
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn four(lanes: Lanes) -> __m128 {
+    let eight = _mm256_add_ps(lanes.0, lanes.1);
+    _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
+}
+
 /// [`reduce`] of four rows at once: the same additions, side by side.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn reduce_4(rows: [Lanes; 4]) -> __m128 {
-    let [a, b, c, d] = rows.map(|lanes| {
-        let eight = _mm256_add_ps(lanes.0, lanes.1);
-        _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
-    });
+    let [a, b, c, d] = rows;
+    let (a, b, c, d) = (four(a), four(b), four(c), four(d));
     // [a0 + a2, b0 + b2, a1 + a3, b1 + b3], and the same of c and d.
     let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
     let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
@@ -159,7 +181,8 @@ fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &
     if x.tokens == 1 {
         let (steps, rest) = streams::<4>(rows);
         for rows in steps {
-            let [lanes] = tile::<S, 4, 1>(rows.map(|row| w.row(row)), [x.row(0)]);
+            let [a, b, c, d] = rows;
+            let [lanes] = tile::<S, 4, 1>([w.row(a), w.row(b), w.row(c), w.row(d)], [x.row(0)]);
             let mut sums = [0.0; 4];
             // SAFETY: the array holds the four numbers that are written.
             unsafe { _mm_storeu_ps(sums.as_mut_ptr(), reduce_4(lanes)) };
@@ -232,8 +255,9 @@ fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32]) {
     let mut fours = keys.chunks_exact(4 * len);
     let (whole, rest) = out.as_chunks_mut::<4>();
     for (out, keys) in whole.iter_mut().zip(&mut fours) {
-        let rows = core::array::from_fn(|i| &keys[i * len..][..len]);
-        let [lanes] = tile::<S, 4, 1>(rows, [q]);
+        let (ab, cd) = keys.split_at(2 * len);
+        let ((a, b), (c, d)) = (ab.split_at(len), cd.split_at(len));
+        let [lanes] = tile::<S, 4, 1>([a, b, c, d], [q]);
         let scores = _mm_div_ps(reduce_4(lanes), _mm_set1_ps(divisor));
         // SAFETY: the chunk holds the four numbers that are written.
         unsafe { _mm_storeu_ps(out.as_mut_ptr(), scores) };
@@ -278,13 +302,7 @@ fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32]) {
         let mut acc = load_first(out);
         for (&weight, row) in weights.iter().zip(values.chunks_exact(width * S::BYTES)) {
             let value = &row[column * S::BYTES..(column + out.len()) * S::BYTES];
-            let value = if out.len() == 8 {
-                // SAFETY: the slice holds eight numbers.
-                unsafe { S::load(value.as_ptr()) }
-            } else {
-                first::<S>(value)
-            };
-            acc = _mm256_fmadd_ps(_mm256_set1_ps(weight), value, acc);
+            acc = _mm256_fmadd_ps(_mm256_set1_ps(weight), first::<S>(value), acc);
         }
         store_first(out, acc);
     }

@@ -4,7 +4,7 @@
 mod panels;
 mod rows;
 
-use crate::avx2::{floats, quantize, rows as ymm_rows};
+use crate::avx2::{floats, quantize, read, rows as ymm_rows};
 use crate::dispatch::Table;
 
 pub(crate) static TABLE: Table = Table {
@@ -18,6 +18,7 @@ pub(crate) static TABLE: Table = Table {
     widen_f16: floats::widen_f16,
     widen_bf16: floats::widen_bf16,
     narrow_f16: floats::narrow_f16,
+    read: read::read,
     float_rows: rows::float_rows,
     panels: panels::panels,
 };
