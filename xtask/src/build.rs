@@ -1,5 +1,6 @@
 //! `cargo xtask build`: `BOOTX64.EFI`, for our own hard-float target, with the core library built
-//! from source (the stock UEFI target turns AVX intrinsics into library calls).
+//! from source (the stock UEFI target turns AVX intrinsics into library calls); and beside it
+//! `REFUSE_CORES.EFI`, firmware's refusal to start other cores, for the tests.
 
 use crate::{on_path, root, run};
 use anyhow::{Context as _, Result};
@@ -86,8 +87,12 @@ pub fn build() -> Result<PathBuf> {
         (None, true) => {}
     }
     run(&mut cargo)?;
-    let built = target_dir.join("x86_64-uefi/release/llamaboot-boot.efi");
-    let efi = target_dir.join("BOOTX64.EFI");
-    std::fs::copy(&built, &efi).with_context(|| built.display().to_string())?;
-    Ok(efi)
+    let copy = |built: &str, name: &str| -> Result<PathBuf> {
+        let built = target_dir.join("x86_64-uefi/release").join(built);
+        let efi = target_dir.join(name);
+        std::fs::copy(&built, &efi).with_context(|| built.display().to_string())?;
+        Ok(efi)
+    };
+    copy("refuse_cores.efi", "REFUSE_CORES.EFI")?;
+    copy("llamaboot-boot.efi", "BOOTX64.EFI")
 }

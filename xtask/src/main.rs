@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
+mod chart;
 mod demo;
 mod exhaustive;
 mod tidy;
@@ -44,6 +46,11 @@ enum Task {
         #[arg(long, default_value_t = 20_000)]
         cases: u32,
     },
+    /// Measure our speed beside llama2.c's and llama.cpp's; writes a table and a chart
+    #[command(
+        after_help = "LLAMA2C_RUN names llama2.c's run, LLAMA_BENCH llama.cpp's llama-bench."
+    )]
+    Bench(bench::Options),
     /// Check formatting, lints, file lengths, stray notes
     Tidy,
     /// Prove that exp is correctly rounded: all 2^32 inputs, a minute or two
@@ -76,6 +83,7 @@ fn start(task: Task) -> Result<()> {
         Task::Test { args } => test(&args),
         Task::Qemu(options) => demo::qemu(&options),
         Task::Fuzz { cases } => fuzz(cases),
+        Task::Bench(options) => bench::bench(&options),
         Task::Tidy => tidy::tidy(),
         Task::Exhaustive => {
             exhaustive::run(&[(&format!("{} kernel", Kernels::best().isa()), exp_kernel)])

@@ -15,6 +15,8 @@ const CPUID_XSAVE: u32 = 1 << 26;
 const CPUID_AVX: u32 = 1 << 28;
 /// XCR0: x87, SSE and AVX state.
 const X87_SSE_AVX: u64 = 0b111;
+/// XCR0: mask registers, upper halves of ZMM0–15, and ZMM16–31.
+const AVX512: u64 = 0b1110_0000;
 
 /// AVX as we found it.
 pub(crate) struct Avx {
@@ -29,15 +31,18 @@ impl Avx {
         if features & CPUID_XSAVE == 0 || features & CPUID_AVX == 0 {
             return Self { found: Cell::new(None) };
         }
-        // SAFETY: ring 0, the CPU has XSAVE (checked), and bits 0–2 of XCR0 are valid together on
-        // every CPU that has AVX.
+        // Leaf 13 lists the bits of XCR0 that this CPU has; the three of AVX-512 go together.
+        let zmm = u64::from(__cpuid_count(13, 0).eax) & AVX512;
+        let wanted = X87_SSE_AVX | if zmm == AVX512 { AVX512 } else { 0 };
+        // SAFETY: ring 0, the CPU has XSAVE (checked), bits 0–2 of XCR0 are valid together on every
+        // CPU that has AVX, and bits 5–7 with them where leaf 13 has all three.
         let found = unsafe {
             let cr4 = read_cr4();
             if cr4 & OSXSAVE == 0 {
                 write_cr4(cr4 | OSXSAVE);
             }
             let xcr0 = read_xcr0();
-            write_xcr0(xcr0 | X87_SSE_AVX);
+            write_xcr0(xcr0 | wanted);
             (xcr0, cr4 & OSXSAVE == 0)
         };
         Self { found: Cell::new(Some(found)) }

@@ -12,8 +12,8 @@ use llamaboot_chat::{
     is_model_name, template_for, tokenizer_for, tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
-use llamaboot_engine::{Engine, KvType, MemoryPlan, Model};
-use llamaboot_kernels::Parallel;
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, pack};
+use llamaboot_kernels::{Isa, Parallel};
 use uefi::Handle;
 
 /// A header that goes on past this is no header.
@@ -143,14 +143,16 @@ pub(crate) fn converse(
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
     let mut tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
     let mut pieces = load(console, found, &mut file, &header, clock)?;
-    let mut start_at = 0;
-    let mut jobs = header.pack(pieces.iter_mut().map(|piece| {
-        let bytes = piece.bytes_mut();
-        let start = start_at;
-        start_at += bytes.len() as u64;
-        (start, bytes)
-    }));
-    for_each_chunk(threads, &mut jobs, 1, |_, jobs| jobs.iter_mut().for_each(PackJob::run));
+    if Settings::default().kernels().isa() != Isa::Scalar {
+        let mut start_at = 0;
+        let pieces = pieces.iter_mut().map(|piece| {
+            let bytes = piece.bytes_mut();
+            let start = start_at;
+            start_at += bytes.len() as u64;
+            (start, bytes)
+        });
+        pack(&mut header, pieces, threads).map_err(|e| e.to_string())?;
+    }
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);

@@ -5,9 +5,9 @@ use crate::mmap::{map, read};
 use crate::threads;
 use anyhow::{Context as _, Result, anyhow, bail};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
-use llamaboot_checkpoint::{Checkpoint, Header, PackJob, Regions, TensorInfo, packable_rows};
-use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, Sampling};
-use llamaboot_kernels::{Isa, Kernels, for_each_chunk};
+use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, Sampling, pack};
+use llamaboot_kernels::{Isa, Kernels};
 use llamaboot_tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -107,8 +107,7 @@ impl Loaded {
         let packable = |tensor: &TensorInfo| packable_rows(tensor.dtype, tensor.rows) > 0;
         if fits && kernels.isa() != Isa::Scalar && header.tensors.iter().any(packable) {
             let own = read(&self.path, threads)?;
-            let mut jobs = header.pack([(0, &mut *own)]);
-            for_each_chunk(threads, &mut jobs, 1, |_, jobs| jobs.iter_mut().for_each(PackJob::run));
+            pack(&mut header, [(0, &mut *own)], threads).with_context(name)?;
             bytes = own;
         }
         let checkpoint = Checkpoint::attach(&header, &Regions::whole(bytes)).with_context(name)?;

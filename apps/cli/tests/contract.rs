@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_test_support::{data, read, smollm2};
+use llamaboot_kernels::{Isa, Kernels};
+use llamaboot_test_support::{data, read, skipped, smollm2};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
@@ -86,6 +87,7 @@ fn exit_codes_and_messages() {
         (1, "bench @stories260K/stories260K.bin --prompt-tokens 500", "its context has 512"),
         (2, "bench @stories260K/stories260K.bin --threads 0", "--threads"),
         (2, "bench @stories260K/stories260K.bin --isa mmx", "--isa"),
+        (2, "bench @stories260K/stories260K.bin --kv f64", "--kv"),
         (2, "generate @stories260K/stories260K.bin -t 9", "temperature: expected 0 to 5"),
         (2, "tokenize @stories260K/tok512.bin", "--text"),
         (2, "image --tokenizer a --model b", "no --model waits for it"),
@@ -262,4 +264,42 @@ fn image_is_reproducible() {
         std::fs::read(path).unwrap()
     });
     assert!(images[0] == images[1]);
+}
+
+/// Guessing changes how the text is computed, never the text: greedy and drawn, of a base model that
+/// repeats itself and of a chat model that lists; and guesses were made.
+#[test]
+fn speculation_changes_no_text() {
+    let Some(chat) = smollm2() else { return };
+    let chat =
+        format!("generate {} -p one,two,three,four,one,two,three,four,one -n 60", chat.display());
+    let story = format!("generate {STORIES} -n 256");
+    for (args, draws) in
+        [(&story, "-t 0"), (&story, "-t 0.4 -s 3"), (&chat, "-t 0"), (&chat, "-t 1 -s 7")]
+    {
+        let text = |speculation: &str| {
+            run(&format!("{args} {draws} --threads 1 --speculation {speculation}"))
+        };
+        let (Some(on), Some(off)) = (text("on"), text("off")) else { return };
+        assert_eq!(stdout(&on), stdout(&off), "{args} {draws}");
+        let drafted = |output: &Output| -> usize {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            let words: Vec<&str> = stderr.split_whitespace().collect();
+            let at = words.iter().position(|&word| word == "drafted").unwrap();
+            words[at - 1].parse().unwrap()
+        };
+        assert!(drafted(&on) > 0, "{args} {draws}");
+        assert_eq!(drafted(&off), 0);
+    }
+}
+
+/// Forced kernels that this CPU lacks: one line, exit 1.
+#[test]
+fn missing_instruction_sets_are_told() {
+    if Kernels::new(Isa::Avx512).is_ok() {
+        return skipped("this CPU has AVX-512");
+    }
+    let Some(output) = run("bench @stories260K/stories260K.bin --isa avx512") else { return };
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("instruction set avx512: this CPU"));
 }

@@ -68,8 +68,10 @@ impl Settings {
                 Ok(())
             }
             "speculation" => match value {
-                "on" => Ok(self.speculation = true),
-                "off" => Ok(self.speculation = false),
+                "on" | "off" => {
+                    self.speculation = value == "on";
+                    Ok(())
+                }
                 _ => Err(()),
             },
             "seed" => value.parse().map(|v| self.seed = Some(v)).map_err(|_| ()),

@@ -7,7 +7,7 @@
 //! head    each f16 of the 8 rows side by side, then each byte of the 8 rows side by side
 //! weight  q = (low | high << low bits) - offset;  weight 2p + e of row r lies
 //!         in a plane of 8 bits: in byte (p·8 + r)·2 + e, signed
-//!         in a plane of B bits: in u16 number p / (16/B) · 16 + 2r + e, from bit p mod (16/B) · B on
+//!         in a plane of B bits: in u16 number p / (16/B) · 16 + 2r + e, at bit p mod (16/B) · B
 //! ```
 //! So a register of 16 u16 gives, by one shift and one mask, the pair of weights number p of eight
 //! rows as i16. A panel has exactly the bytes of its eight rows. Rows behind the last whole panel
@@ -15,7 +15,7 @@
 
 use crate::dtype::{MAX_HEAD, scales_of};
 use crate::{Block32, DType, Header, Tensor};
-use alloc::{vec, vec::Vec};
+use alloc::vec::Vec;
 
 /// Rows of a panel.
 pub const PANEL_ROWS: usize = 8;
@@ -100,17 +100,27 @@ impl<'p> PackJob<'p> {
         Self { dtype, cols, weights, scales }
     }
 
-    /// Does it; to be called once.
-    pub fn run(&mut self) {
+    /// Bytes of room that [`PackJob::run`] needs: a panel's.
+    #[must_use]
+    pub fn space(&self) -> usize {
+        PANEL_ROWS * (self.dtype.row_bytes(self.cols) + self.dtype.row_scale_bytes(self.cols))
+    }
+
+    /// Does it; to be called once. Allocates nothing: cores that run without firmware cannot.
+    ///
+    /// # Panics
+    /// With less room than [`PackJob::space`] says.
+    pub fn run(&mut self, space: &mut [u8]) {
         let panel_len = PANEL_ROWS * self.dtype.row_bytes(self.cols);
         let scales_len = PANEL_ROWS * self.dtype.row_scale_bytes(self.cols);
-        let (mut rows, mut row_scales) = (vec![0; panel_len], vec![0; scales_len]);
+        let (rows, rest) = space.split_at_mut(panel_len);
+        let row_scales = &mut rest[..scales_len];
         let mut scales = self.scales.chunks_exact_mut(scales_len.max(1));
         for panel in self.weights.chunks_exact_mut(panel_len) {
             rows.copy_from_slice(panel);
             let scales = scales.next().unwrap_or_default();
             row_scales.copy_from_slice(scales);
-            pack(self.dtype, (&rows, &row_scales), panel, scales);
+            pack(self.dtype, (rows, row_scales), panel, scales);
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! Header ─ MemoryPlan::new ─▶ MemoryPlan   what it will take, before it is taken
+//! Header, bytes ─ pack ─▶                  quantised matrices in panels
 //! Checkpoint ─ Model::new ─▶ Model         weights (borrowed), rotary frequencies
 //! Model, MemoryPlan ─ Engine::new ─▶ Engine  KV cache and scratch, all reserved here
 //! Engine::forward(tokens) ─▶ logits ─ Sampler ─▶ token
@@ -19,6 +20,7 @@ mod engine;
 mod forward;
 mod kv_cache;
 mod model;
+mod pack;
 mod plan;
 mod sampler;
 mod speculation;
@@ -27,6 +29,7 @@ pub use digest::{Digest, logit_report};
 pub use engine::{Engine, EngineError, Logits};
 pub use kv_cache::{KvCache, KvType};
 pub use model::Model;
+pub use pack::pack;
 pub use plan::MemoryPlan;
 pub use sampler::{Random, Sampler, Sampling};
 pub use speculation::Speculation;

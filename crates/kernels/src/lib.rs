@@ -39,6 +39,6 @@ pub use activations::Activations;
 pub use dispatch::{Cached, Isa, Kernels, Unavailable};
 pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
-pub use parallel::{Parallel, SingleThread, for_each_chunk};
+pub use parallel::{Parallel, SingleThread, for_each_chunk, for_each_with};
 pub use pool::{Park, Pool};
 pub use reserve::{Aligned, OutOfMemory, room, zeros};

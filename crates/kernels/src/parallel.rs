@@ -66,8 +66,8 @@ impl<'a, T> SharedMut<'a, T> {
     }
 }
 
-/// Cuts `out` into chunks of `len` elements, the last one maybe shorter, and calls `job(i, chunk i)` for each, spread over the
-/// threads.
+/// Cuts `out` into chunks of `len` elements, the last one maybe shorter, and calls
+/// `job(i, chunk i)` for each, spread over the threads.
 ///
 /// # Panics
 /// Where `len` is 0: a bug of the caller.
@@ -83,6 +83,30 @@ pub fn for_each_chunk<T: Send>(
         for i in share(count, index, threads.threads()) {
             // SAFETY: every chunk number belongs to one thread, and chunks do not overlap.
             job(i, unsafe { out.slice(i * len..(i * len + len).min(total)) });
+        }
+    });
+}
+
+/// Calls `job(item, space)` for each item, spread over the threads; each thread has one of `spaces`
+/// to itself.
+///
+/// # Panics
+/// With fewer spaces than threads: a bug of the caller.
+pub fn for_each_with<T: Send, S: Send>(
+    threads: &dyn Parallel,
+    items: &mut [T],
+    spaces: &mut [S],
+    job: impl Fn(&mut T, &mut S) + Sync,
+) {
+    assert!(spaces.len() >= threads.threads(), "a space for each thread");
+    let count = items.len();
+    let (items, spaces) = (SharedMut::new(items), SharedMut::new(spaces));
+    threads.run(&|index| {
+        // SAFETY: each thread index has a space of its own.
+        let space = &mut unsafe { spaces.slice(index..index + 1) }[0];
+        for i in share(count, index, threads.threads()) {
+            // SAFETY: every item belongs to one thread.
+            job(&mut unsafe { items.slice(i..i + 1) }[0], space);
         }
     });
 }

@@ -157,7 +157,9 @@ proptest! {
         let packed_rows = packable_rows(dtype, rows);
         if packed_rows > 0 {
             let (weights, scales) = (packed_rows * dtype.row_bytes(cols), packed_rows * dtype.row_scale_bytes(cols));
-            PackJob::new(dtype, cols, &mut packed[..weights], &mut packed_scales[..scales]).run();
+            let mut job = PackJob::new(dtype, cols, &mut packed[..weights], &mut packed_scales[..scales]);
+            let mut space = vec![0; job.space()];
+            job.run(&mut space);
         }
         let w = Tensor { data: &packed, scales: &packed_scales, packed_rows, ..w };
         for k in others().into_iter().chain([scalar()]) {
@@ -171,6 +173,18 @@ proptest! {
             out
         });
         prop_assert_eq!(&expected, &threaded, "three threads");
+    }
+
+    #[test]
+    fn reading_agrees(len in 0..3000_usize, seed in 1..u64::MAX) {
+        let mut numbers = Numbers(seed);
+        let data: Vec<u8> = (0..4 * len).map(|_| numbers.bits() as u8).collect();
+        let w = Tensor { dtype: DType::F32, rows: 1, cols: len, data: &data, scales: &[], packed_rows: 0 };
+        let words = data.chunks_exact(32).flat_map(|piece| piece.chunks_exact(8));
+        let sum = words.fold(0_u64, |sum, word| sum.wrapping_add(u64::from_le_bytes(word.try_into().unwrap())));
+        for k in others().into_iter().chain([scalar()]) {
+            prop_assert_eq!(k.read(&SingleThread, &[&w]), sum, "{}", k.isa());
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
-use llamaboot_checkpoint::{Checkpoint, Header, PackJob, Regions};
-use llamaboot_engine::{Engine, KvType, Logits, MemoryPlan, Model};
+use llamaboot_checkpoint::{Checkpoint, Header, Regions};
+use llamaboot_engine::{Engine, KvType, Logits, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Kernels, Parallel, argmax};
 
 /// Runs `job` with an engine for the model in `bytes`, its matrices packed as in the product.
@@ -34,7 +34,7 @@ pub fn with_cache<R>(
 ) -> R {
     let mut header = Header::parse(&Regions::whole(bytes)).unwrap_or_else(|e| panic!("{e}"));
     let mut packed = bytes.to_vec();
-    header.pack([(0, &mut packed[..])]).iter_mut().for_each(PackJob::run);
+    pack(&mut header, [(0, &mut packed[..])], threads).unwrap_or_else(|e| panic!("{e}"));
     let regions = Regions::whole(&packed);
     let checkpoint = Checkpoint::attach(&header, &regions).unwrap_or_else(|e| panic!("{e}"));
     let plan = MemoryPlan::new(&header, bytes.len() as u64, 512, batch, threads.threads(), kv);

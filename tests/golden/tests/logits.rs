@@ -5,7 +5,7 @@
 
 use llamaboot_checkpoint::{Checkpoint, Header, Regions};
 use llamaboot_engine::{Digest, Engine, KvType, MemoryPlan, Model};
-use llamaboot_golden::{greedy, logits_of, with_engine};
+use llamaboot_golden::{greedy, logits_of, with_cache, with_engine};
 use llamaboot_kernels::{Isa, Kernels, SingleThread};
 use llamaboot_test_support::{read, smollm2};
 
@@ -115,6 +115,30 @@ fn every_path_gives_the_same_bits() {
                 let got = digest(&bytes, kernels, batch, &tokens[..70]);
                 assert_eq!(got, expected, "{model} {} batch {batch}", kernels.isa());
             }
+        }
+    }
+}
+
+/// Keys and values rounded to f16: logits stay near those of an f32 cache, and are the same bits
+/// from every instruction set and batch.
+#[test]
+fn an_f16_cache_is_near_and_the_same_everywhere() {
+    let (Some(tokens), Some(bytes)) = (story_tokens(), read("stories260K/stories260K.bin")) else {
+        return;
+    };
+    let tokens = &tokens[..70];
+    let run = |kernels: Kernels, batch: usize, kv: KvType| {
+        with_cache(&bytes, kernels, &SingleThread, batch, kv, |engine| logits_of(engine, tokens))
+    };
+    let exact = run(Kernels::scalar(), 1, KvType::F32);
+    let expected = run(Kernels::scalar(), 1, KvType::F16);
+    let pairs = exact.iter().flatten().zip(expected.iter().flatten());
+    let off = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off > 0.0 && off < 2e-2, "f16 keys and values: off by {off}");
+    for kernels in Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()) {
+        for batch in [1, 7, 64] {
+            let got = run(kernels, batch, KvType::F16);
+            assert!(got == expected, "{} batch {batch}", kernels.isa());
         }
     }
 }

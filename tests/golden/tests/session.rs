@@ -88,7 +88,7 @@ fn interruptions_lose_nothing_and_repeat_nothing() {
     let question = "What is the capital of France?\r";
     let mut plain = Script::new(&format!("/set max_tokens 1\r{question}{question}/show\r"), &[]);
     converse(&bytes, &mut plain);
-    for (first, more) in [(0, ""), (2, ""), (0, "/logits\r"), (2, "/logits\r")] {
+    for (first, more) in [(0, ""), (2, ""), (0, "/logits\r"), (2, "/bench 2\r")] {
         let text = format!("/set max_tokens 1\r{question}{more}{question}/show\r");
         let mut script = Script::new(&text, &[Some(first)]);
         converse(&bytes, &mut script);

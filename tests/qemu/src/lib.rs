@@ -44,9 +44,26 @@ pub struct Image {
 /// Where it cannot be written.
 #[must_use]
 pub fn image(files: Vec<Entry>) -> Image {
+    disk(vec![Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi()))], files)
+}
+
+/// As [`image`], on firmware that refuses to start other cores.
+///
+/// # Panics
+/// Where it cannot be written.
+#[must_use]
+pub fn image_refusing_cores(files: Vec<Entry>) -> Image {
+    let refuse = efi().with_file_name("REFUSE_CORES.EFI");
+    let programs = vec![
+        Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(refuse)),
+        Entry::new("EFI/BOOT/LLAMABOOT.EFI", Content::File(efi())),
+    ];
+    disk(programs, files)
+}
+
+fn disk(mut entries: Vec<Entry>, files: Vec<Entry>) -> Image {
     let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let path = folder.path().join("test.img");
-    let mut entries = vec![Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi()))];
     entries.extend(files);
     write_image(&path, &entries, "TEST", &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
     Image { path, _folder: folder }

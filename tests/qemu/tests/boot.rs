@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use llamaboot_qemu_tests::{
-    ANSWER, BOOT, Image, Prompt, SHORT, bytes, chat_model, file, host_logits, image, start, stories,
+    ANSWER, BOOT, Image, Prompt, SHORT, bytes, chat_model, file, host_logits, image,
+    image_refusing_cores, start, stories,
 };
 use llamaboot_test_support::{data, read, root, smollm2};
 use std::fs;
@@ -209,6 +210,40 @@ fn more_cores_give_the_same_bits() {
         prompt.send("/bye\r");
         prompt.expect("BdsDxe: ", SHORT);
     }
+}
+
+/// With four cores each multiplies its share of the rows: `/bench` counts them.
+#[test]
+fn every_core_takes_part() {
+    let Some(files) = stories("models/") else { return };
+    let disk = image(files);
+    let mut prompt = Prompt::boot(&Machine { cores: 4, ..Machine::new(&disk.path) });
+    let report = prompt.ask("/bench 4");
+    let line = report.lines().find_map(|line| line.trim().strip_prefix("rows ")).unwrap();
+    let rows = line.trim().strip_suffix(" by each core").unwrap().split(", ");
+    let rows: Vec<u64> = rows.map(|rows| rows.parse().unwrap()).collect();
+    assert_eq!(rows.len(), 4, "{report}");
+    let (least, most) = (rows.iter().min().unwrap(), rows.iter().max().unwrap());
+    assert!(*least > 0 && most * 3 < least * 4, "{report}");
+    prompt.send("/poweroff\r");
+}
+
+/// Firmware that refuses to start other cores is named, and the story is told by one.
+#[test]
+fn refused_cores_leave_one_that_works() {
+    let (Some(files), Some(story)) = (stories("models/"), golden("expected_greedy_n200.txt"))
+    else {
+        return;
+    };
+    let disk = image_refusing_cores(files);
+    let mut prompt = Prompt(start(&Machine { cores: 4, ..Machine::new(&disk.path) }));
+    prompt.expect("firmware does not start the other cores (UNSUPPORTED", BOOT);
+    prompt.expect("avx2, 1 core.", BOOT);
+    prompt.expect(">>> ", SHORT);
+    prompt.ask("/set temperature 0");
+    prompt.ask("/set max_tokens 200");
+    assert_story(&prompt.ask(""), &story, 200);
+    prompt.send("/poweroff\r");
 }
 
 /// Every kind of bad file gets one line, and the menu comes back until a good one is chosen.

@@ -43,14 +43,15 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
             speculation: args.sampling.speculation().then(Speculation::default),
         };
         let generated = generator.generate(&prompt, &mut decoder, max_tokens, &mut sink);
-        Some(generated.with_context(|| loaded.path.display().to_string())?)
+        let counts = generator.speculation.map_or((0, 0), |speculation| speculation.counts());
+        Some((generated.with_context(|| loaded.path.display().to_string())?, counts))
     };
     sink.text("\n");
     if let Some(error) = sink.error {
         return Err(error.into());
     }
-    if let Some(generated) = generated {
-        report(&generated, &engine);
+    if let Some((generated, counts)) = generated {
+        report(&generated, counts, &engine);
     }
     Ok(())
 }
@@ -68,10 +69,13 @@ fn show_prompt(tokenizer: &Tokenizer, prompt: &[u32], sink: &mut Stdout) -> Stre
     decoder
 }
 
-fn report(generated: &Generated, engine: &Engine<'_>) {
+fn report(generated: &Generated, (drafted, right): (usize, usize), engine: &Engine<'_>) {
     let (tokens, rate) = (generated.tokens, generated.tokens_per_second());
     let (isa, threads) = (engine.kernels().isa(), engine.threads());
-    eprintln!("{tokens} tokens, {rate:.1} tokens/s ({isa}, {threads} threads)");
+    eprintln!(
+        "{tokens} tokens, {rate:.1} tokens/s ({isa}, {threads} threads; {right} of {drafted} \
+         drafted tokens were right)"
+    );
 }
 
 struct Stdout {

@@ -7,6 +7,7 @@
 //! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
 
 pub(crate) mod floats;
+pub(crate) mod formats;
 pub(crate) mod panels;
 pub(crate) mod quantize;
 pub(crate) mod read;

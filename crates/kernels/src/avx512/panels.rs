@@ -3,9 +3,8 @@
 //! their exact sums are added when a span ends. `vpdpwssd` multiplies and adds in one step.
 
 use crate::activations::{Activations, BLOCK, BlockInfo};
-use crate::avx2::panels::{
-    Format, Panels, block_len, for_format, part_len, span_step, unpack, x_sum,
-};
+use crate::avx2::formats::{Format, for_format};
+use crate::avx2::panels::{Panels, block_len, part_len, span_step, unpack, x_sum};
 use crate::avx2::store_first;
 use crate::matmul::{Output, UnpackedPanel, streams};
 use core::arch::x86_64::*;
