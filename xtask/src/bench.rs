@@ -53,9 +53,13 @@ struct Model {
     path: PathBuf,
     /// A tokenizer for llama2.c; `None` where the file is not llama2.c's.
     llama2c: Option<PathBuf>,
-    /// Tokens behind the prompt.
-    new_tokens: usize,
+    /// Tokens of the prompt, and behind it. llama2.c has no prompt of several tokens, so files of
+    /// its are measured from the first position on.
+    tokens: (usize, usize),
 }
+
+/// What `run -n 256` computes, as near as a bench with a prompt comes to it.
+const LLAMA2C_TOKENS: (usize, usize) = (1, 255);
 
 /// Figures of one program: tokens a second.
 #[derive(Clone, Copy)]
@@ -157,28 +161,28 @@ fn models(shapes: &[String]) -> Result<Vec<Model>> {
     let folder = root().join("target/bench/models");
     let mut models = Vec::new();
     for shape in shapes {
-        let mut add = |format: &str, path: PathBuf, llama2c, new_tokens| {
+        let mut add = |format: &str, path: PathBuf, llama2c: Option<PathBuf>, tokens| {
             if path.exists() {
-                models.push(Model { name: format!("{shape} {format}"), path, llama2c, new_tokens });
+                models.push(Model { name: format!("{shape} {format}"), path, llama2c, tokens });
             }
         };
         match shape.as_str() {
             "260K" => {
                 let stories = shared.join("stories260K");
                 let tokenizer = Some(stories.join("tok512.bin"));
-                add("F32", stories.join("stories260K.bin"), tokenizer, 256);
+                add("F32", stories.join("stories260K.bin"), tokenizer, LLAMA2C_TOKENS);
             }
-            "SmolLM2" => add("Q4_1", setup::fetch_model()?, None, 128),
+            "SmolLM2" => add("Q4_1", setup::fetch_model()?, None, (128, 128)),
             "15M" | "110M" | "1.1B" => {
                 let tokenizer = shared.join("tokenizers/llama2_tokenizer.bin");
                 make(&shared, shape, &folder)?;
-                let new_tokens = if shape == "1.1B" { 32 } else { 128 };
+                let tokens = if shape == "1.1B" { (128, 32) } else { (128, 128) };
                 let bin = folder.join(format!("{shape}.bin"));
-                add("F32", bin, Some(tokenizer), new_tokens);
+                add("F32", bin, Some(tokenizer), LLAMA2C_TOKENS);
                 for format in ["F32", "F16", "Q8_0", "Q4_0", "Q4_K_M"] {
                     let path = folder.join(format!("{shape}.{}.gguf", format.to_lowercase()));
                     quantise(&folder.join(format!("{shape}.f32.gguf")), &path, format)?;
-                    add(&format!("{format} GGUF"), path, None, new_tokens);
+                    add(&format!("{format} GGUF"), path, None, tokens);
                 }
             }
             other => bail!("--shapes {other}: there are 260K, 15M, 110M, 1.1B and SmolLM2"),
@@ -221,7 +225,8 @@ fn quantise(from: &Path, to: &Path, format: &str) -> Result<()> {
 fn our_speed(model: &Model, threads: usize, isa: Option<&str>) -> Result<(Speed, f64)> {
     let mut command = Command::new(root().join("target/release/llamaboot"));
     command.arg("bench").arg(&model.path).args(["--json", "--threads", &threads.to_string()]);
-    command.args(["--new-tokens", &model.new_tokens.to_string()]);
+    let (prompt, new) = model.tokens;
+    command.args(["--prompt-tokens", &prompt.to_string(), "--new-tokens", &new.to_string()]);
     if let Some(isa) = isa {
         command.args(["--isa", isa]);
     }
@@ -247,7 +252,8 @@ fn peer_speed(name: &str, program: &Path, model: &Model, threads: usize) -> Resu
         return Ok(None);
     }
     command.arg("-m").arg(&model.path).args(["-t", &threads.to_string(), "-r", "1", "-o", "json"]);
-    command.args(["-p", "128", "-n", &model.new_tokens.to_string()]);
+    let (prompt, new) = model.tokens;
+    command.args(["-p", &prompt.to_string(), "-n", &new.to_string()]);
     let report: Value = serde_json::from_slice(&output(&mut command)?)?;
     let rate = |key: &str| {
         let tests = report.as_array().into_iter().flatten();

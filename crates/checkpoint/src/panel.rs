@@ -68,12 +68,19 @@ fn place(bits: usize, p: usize, row: usize) -> (usize, usize) {
     (p / in_u16 * 16 + 2 * row, p % in_u16 * bits)
 }
 
-/// Puts one row's 32 values into a zeroed plane.
+/// Puts one row's 32 values into a plane: `16 / BITS` pairs make two neighbouring u16.
 fn put<const BITS: usize>(plane: &mut [u8], row: usize, values: &[u8; 32]) {
-    for (p, pair) in values.as_chunks::<2>().0.iter().enumerate() {
-        let (at, bit) = place(BITS, p, row);
-        for (e, &value) in pair.iter().enumerate() {
-            plane[2 * (at + e) + bit / 8] |= (value & ((1 << BITS) - 1)) << (bit % 8);
+    let in_u16 = 16 / BITS;
+    for (first, values) in values.chunks_exact(2 * in_u16).enumerate() {
+        let mut two = [0_u16; 2];
+        for (n, pair) in values.as_chunks::<2>().0.iter().enumerate() {
+            for (word, &value) in two.iter_mut().zip(pair) {
+                *word |= u16::from(value & ((1 << BITS) - 1)) << (n * BITS);
+            }
+        }
+        let (at, _) = place(BITS, first * in_u16, row);
+        for (bytes, word) in plane[2 * at..2 * at + 4].as_chunks_mut::<2>().0.iter_mut().zip(two) {
+            *bytes = word.to_le_bytes();
         }
     }
 }
@@ -136,7 +143,6 @@ fn pack(dtype: DType, (rows, row_scales): (&[u8], &[u8]), panel: &mut [u8], scal
     let head_ranges = dtype.head();
     let head_len = head_ranges.halves.len() + head_ranges.bytes.len();
     let Planes { low, high, offset } = planes(dtype);
-    panel.fill(0);
     for (r, row) in rows.chunks_exact(rows.len() / PANEL_ROWS).enumerate() {
         let row_scales = &row_scales[r * row_scales.len() / PANEL_ROWS..];
         for (index, block) in panel.chunks_exact_mut(block_len(dtype)).enumerate() {
