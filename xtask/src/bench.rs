@@ -126,10 +126,11 @@ fn measure(
     let decodes = sorted(&ours, |speed| speed.decode);
     let (decode, prefill) = (middle(&decodes), middle(&sorted(&ours, |speed| speed.prefill)));
     let share = middle(&sorted(&shares, |&share| share));
+    let prefill_text = if model.tokens.0 > 1 { format!("{prefill:.0}") } else { "–".into() };
     let mut line = |rest: &str| {
         let (least, most) = (decodes[0], decodes[decodes.len() - 1]);
         let own = format!("{decode:.1} ({least:.1} to {most:.1}) | {:.0} %", 100.0 * share);
-        let line = format!("| {} | {threads} | {own} | {prefill:.0} | {rest} |", model.name);
+        let line = format!("| {} | {threads} | {own} | {prefill_text} | {rest} |", model.name);
         eprintln!("{line}");
         let _ = writeln!(table, "{line}");
     };

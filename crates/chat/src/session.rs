@@ -138,6 +138,12 @@ impl<'a> Session<'a> {
             Command::Set { name, value } => {
                 self.settings.set(name, value)?;
                 self.engine.set_kernels(self.settings.kernels());
+                if self.settings.kv != self.engine.kv() {
+                    self.set_aside();
+                    let set = self.engine.set_kv(self.settings.kv);
+                    self.settings.kv = self.engine.kv();
+                    set.map_err(|e| e.to_string())?;
+                }
                 Ok(format!("{name} is {value}\n"))
             }
             Command::Logits { tokens } => self.logits(tokens),

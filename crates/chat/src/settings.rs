@@ -1,7 +1,7 @@
 //! What `/set` changes: sampling, seed, length, kernels. One table holds names, ranges and help.
 
 use alloc::{format, string::String, string::ToString};
-use llamaboot_engine::Sampling;
+use llamaboot_engine::{KvType, Sampling};
 use llamaboot_kernels::{Isa, Kernels};
 
 /// Settings of a session.
@@ -15,6 +15,8 @@ pub struct Settings {
     pub max_tokens: Option<usize>,
     /// Kernels to run on; `None` the best there are.
     pub isa: Option<Isa>,
+    /// How keys and values are kept.
+    pub kv: KvType,
     /// Whether tokens are guessed from earlier text and checked several at once.
     pub speculation: bool,
 }
@@ -22,12 +24,13 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let sampling = Sampling::default();
-        Self { sampling, seed: None, max_tokens: None, isa: None, speculation: true }
+        let (isa, kv) = (None, KvType::F32);
+        Self { sampling, seed: None, max_tokens: None, isa, kv, speculation: true }
     }
 }
 
 /// Every setting: its name and what it takes.
-pub const SETTING_NAMES: [(&str, &str); 9] = [
+pub const SETTING_NAMES: [(&str, &str); 10] = [
     ("temperature", "0 to 5; 0 always takes the likeliest token"),
     ("top_p", "0 to 1; keeps the likeliest tokens that together reach this probability"),
     ("top_k", "a count; keeps that many of the likeliest tokens, 0 keeps all"),
@@ -36,6 +39,7 @@ pub const SETTING_NAMES: [(&str, &str); 9] = [
     ("seed", "a number for repeatable answers, or random"),
     ("max_tokens", "longest answer in tokens, or 0 for the rest of the context"),
     ("isa", "the kernels: scalar, avx2, avx512, or best; the answers are the same"),
+    ("kv", "f32 or f16; f16 takes half the memory of the context, and rounds a little"),
     ("speculation", "on or off; guesses from earlier text, the answers are the same"),
 ];
 
@@ -67,6 +71,17 @@ impl Settings {
                 self.seed = None;
                 Ok(())
             }
+            "kv" => match value {
+                "f32" => {
+                    self.kv = KvType::F32;
+                    Ok(())
+                }
+                "f16" => {
+                    self.kv = KvType::F16;
+                    Ok(())
+                }
+                _ => Err(()),
+            },
             "speculation" => match value {
                 "on" | "off" => {
                     self.speculation = value == "on";
@@ -112,8 +127,9 @@ impl Settings {
         format!(
             "temperature {temperature}\ntop_p {top_p}\ntop_k {top_k}\nmin_p {min_p}\n\
              repeat_penalty {repeat_penalty}\nseed {seed}\nmax_tokens {max}\nisa {}\n\
-             speculation {}\n",
+             kv {}\nspeculation {}\n",
             self.kernels().isa(),
+            self.kv,
             if self.speculation { "on" } else { "off" },
         )
     }
@@ -135,6 +151,7 @@ mod tests {
             ("seed", "42"),
             ("max_tokens", "100"),
             ("isa", "scalar"),
+            ("kv", "f16"),
             ("speculation", "off"),
         ] {
             assert_eq!(settings.set(name, value), Ok(()), "{name}");
@@ -143,7 +160,9 @@ mod tests {
             Sampling { temperature: 0.0, top_p: 0.5, top_k: 40, min_p: 0.05, repeat_penalty: 1.1 };
         let isa = Some(Isa::Scalar);
         let (seed, max_tokens) = (Some(42), Some(100));
-        assert_eq!(settings, Settings { sampling, seed, max_tokens, isa, speculation: false });
+        let kv = KvType::F16;
+        let expected = Settings { sampling, seed, max_tokens, isa, kv, speculation: false };
+        assert_eq!(settings, expected);
         settings.set("max_tokens", "0").unwrap();
         settings.set("seed", "random").unwrap();
         assert_eq!((settings.max_tokens, settings.seed), (None, None));

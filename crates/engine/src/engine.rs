@@ -1,7 +1,7 @@
 //! One running sequence: a model, its state, the kernels and the threads it runs on.
 
 use crate::plan::widest;
-use crate::{KvCache, MemoryPlan, Model, Speculation};
+use crate::{KvCache, KvType, MemoryPlan, Model, Speculation};
 use alloc::vec::Vec;
 use llamaboot_kernels::{Activations, Kernels, OutOfMemory, Parallel, Workspace, room, zeros};
 
@@ -146,6 +146,34 @@ impl<'a> Engine<'a> {
     /// Runs on other kernels from here on; the bits stay the same.
     pub fn set_kernels(&mut self, kernels: Kernels) {
         self.kernels = kernels;
+    }
+
+    /// How keys and values are kept.
+    #[must_use]
+    pub fn kv(&self) -> KvType {
+        self.cache.kv()
+    }
+
+    /// Keeps keys and values so from here on; the sequence is forgotten.
+    ///
+    /// # Errors
+    /// [`EngineError::OutOfMemory`] where there is no room for them; it then stays as it was.
+    pub fn set_kv(&mut self, kv: KvType) -> Result<(), EngineError> {
+        let (config, context, before) = (&self.model.config, self.context(), self.kv());
+        self.held.clear();
+        if kv == before {
+            return Ok(());
+        }
+        // The old one goes first: there may not be room for both.
+        self.cache = KvCache::new(config, 0, before)?;
+        match KvCache::new(config, context, kv) {
+            Ok(cache) => self.cache = cache,
+            Err(error) => {
+                self.cache = KvCache::new(config, context, before)?;
+                return Err(error.into());
+            }
+        }
+        Ok(())
     }
 
     /// Threads that take part.

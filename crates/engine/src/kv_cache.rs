@@ -13,6 +13,15 @@ pub enum KvType {
     F16,
 }
 
+impl core::fmt::Display for KvType {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+        })
+    }
+}
+
 impl KvType {
     /// Bytes of a number.
     #[must_use]
@@ -78,6 +87,14 @@ impl KvCache {
     pub fn bytes(config: &Config, context: usize, kv: KvType) -> u64 {
         let numbers = 2 * config.n_layers as u64 * config.kv_dim() as u64 * context as u64;
         numbers * kv.bytes() as u64
+    }
+
+    /// How its numbers are kept.
+    pub(crate) fn kv(&self) -> KvType {
+        match self.keys {
+            Numbers::F32(_) => KvType::F32,
+            Numbers::F16(_) => KvType::F16,
+        }
     }
 
     /// Positions there is room for.

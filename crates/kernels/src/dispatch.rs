@@ -96,6 +96,15 @@ impl<'a> Cached<'a> {
         self.len() == 0
     }
 
+    /// As they lie in memory.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::F32(x) => bytemuck::cast_slice(x),
+            Self::F16(x) => bytemuck::cast_slice(x),
+        }
+    }
+
     /// The numbers of `range`.
     fn slice(self, range: Range<usize>) -> Self {
         match self {
@@ -116,10 +125,12 @@ pub(crate) struct Table {
     pub(crate) dot: unsafe fn(&[f32], &[f32]) -> f32,
     /// `Σ x[i]`.
     pub(crate) sum: unsafe fn(&[f32]) -> f32,
-    /// `out[t] = dot(q, keys[t]) / divisor`, keys `(out.len(), q.len())`.
-    pub(crate) dots: unsafe fn(&[f32], Cached<'_>, f32, &mut [f32]),
-    /// `out += Σ_t weights[t] * values[t]`, values `(weights.len(), out.len())`.
-    pub(crate) weighted_sum: unsafe fn(&[f32], Cached<'_>, &mut [f32]),
+    /// `out[t] = dot(q, keys[t]) / divisor`, keys `(out.len(), q.len())`; the last argument will
+    /// be read next.
+    pub(crate) dots: unsafe fn(&[f32], Cached<'_>, f32, &mut [f32], Cached<'_>),
+    /// `out += Σ_t weights[t] * values[t]`, values `(weights.len(), out.len())`; the last argument
+    /// will be read next.
+    pub(crate) weighted_sum: unsafe fn(&[f32], Cached<'_>, &mut [f32], Cached<'_>),
     /// `x[i] = exp(x[i] - max)`.
     pub(crate) exp_minus: unsafe fn(&mut [f32], f32),
     /// `gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]`.
@@ -267,9 +278,12 @@ impl Kernels {
         for start in (0..positions).step_by(ATTENTION_BLOCK) {
             let end = (start + ATTENTION_BLOCK).min(positions);
             let scores = &mut scores[..end - start];
+            let after = (end + ATTENTION_BLOCK).min(positions);
+            let next_keys = keys.slice(end * width..after * width);
             let range = start * width..end * width;
+            let (keys, values) = (keys.slice(range.clone()), values.slice(range));
             // SAFETY: the CPU has the table's features; lengths agree.
-            unsafe { (self.table.dots)(q, keys.slice(range.clone()), divisor, scores) };
+            unsafe { (self.table.dots)(q, keys, divisor, scores, values) };
             let new_greatest = max(scores).max(greatest);
             if new_greatest > greatest && start > 0 {
                 let correction = exp(greatest - new_greatest);
@@ -281,7 +295,7 @@ impl Kernels {
             unsafe {
                 (self.table.exp_minus)(scores, greatest);
                 total += (self.table.sum)(scores);
-                (self.table.weighted_sum)(scores, values.slice(range), out);
+                (self.table.weighted_sum)(scores, values, out, next_keys);
             }
         }
         out.iter_mut().for_each(|x| *x /= total);

@@ -73,7 +73,7 @@ fn cached(cache: Cached<'_>, i: usize) -> f32 {
     }
 }
 
-fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32]) {
+fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], _: Cached<'_>) {
     for (t, out) in out.iter_mut().enumerate() {
         let mut lanes = [0.0; LANES];
         for (i, &x) in q.iter().enumerate() {
@@ -84,7 +84,7 @@ fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32]) {
     }
 }
 
-fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32]) {
+fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32], _: Cached<'_>) {
     let width = out.len();
     for (t, &weight) in weights.iter().enumerate() {
         for (i, out) in out.iter_mut().enumerate() {

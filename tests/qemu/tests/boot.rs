@@ -223,6 +223,11 @@ fn every_core_takes_part() {
     let rows = line.trim().strip_suffix(" by each core").unwrap().split(", ");
     let rows: Vec<u64> = rows.map(|rows| rows.parse().unwrap()).collect();
     assert_eq!(rows.len(), 4, "{report}");
+    let exact = prompt.ask("/logits");
+    assert_eq!(prompt.ask("/set kv f16"), "kv is f16\n");
+    assert_ne!(prompt.ask("/logits"), exact);
+    prompt.ask("/set kv f32");
+    assert_eq!(prompt.ask("/logits"), exact);
     let (least, most) = (rows.iter().min().unwrap(), rows.iter().max().unwrap());
     assert!(*least > 0 && most * 3 < least * 4, "{report}");
     prompt.send("/poweroff\r");

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &Chat) -> Result<()> {
         seed: args.sampling.seed,
         max_tokens: args.max_tokens.filter(|&n| n > 0),
         isa: args.run.isa.map(|_| engine.kernels().isa()),
+        kv: args.run.kv(),
         speculation: args.sampling.speculation(),
     };
     let (mut template, unknown) = template_for(&loaded.header, &mut tokenizer);

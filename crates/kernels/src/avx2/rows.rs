@@ -6,6 +6,7 @@ use super::{load_first, store_first};
 use crate::activations::Activations;
 use crate::dispatch::Cached;
 use crate::matmul::{Output, streams};
+use bytemuck::cast_slice;
 use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, Tensor};
@@ -137,7 +138,7 @@ fn last_step<S: Source>(row: &[u8], x: &[f32], acc: __m256) -> __m256 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let [[lanes]] = tile::<F32, 1, 1>([bytemuck::cast_slice(a)], [b]);
+    let [[lanes]] = tile::<F32, 1, 1>([cast_slice(a)], [b]);
     reduce(lanes)
 }
 
@@ -242,19 +243,30 @@ fn both_sums([a, b]: [Lanes; 2], [c, d]: [Lanes; 2]) -> [[f32; 2]; 2] {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32]) {
+pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], next: Cached<'_>) {
     match keys {
-        Cached::F32(keys) => scores::<F32>(q, bytemuck::cast_slice(keys), divisor, out),
-        Cached::F16(keys) => scores::<F16>(q, bytemuck::cast_slice(keys), divisor, out),
+        Cached::F32(keys) => scores::<F32>(q, cast_slice(keys), divisor, out, next.bytes()),
+        Cached::F16(keys) => scores::<F16>(q, cast_slice(keys), divisor, out, next.bytes()),
+    }
+}
+
+/// Asks for the `len` bytes at `at` of what will be read next, as far as there are any: keys and
+/// values take turns, and the hardware's prefetcher loses either at every turn.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+fn prefetch(next: &[u8], at: usize, len: usize) {
+    for line in (at..(at + len).min(next.len())).step_by(64) {
+        _mm_prefetch::<_MM_HINT_T0>(next[line..].as_ptr().cast());
     }
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32]) {
+fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next: &[u8]) {
     let len = q.len() * S::BYTES;
     let mut fours = keys.chunks_exact(4 * len);
     let (whole, rest) = out.as_chunks_mut::<4>();
-    for (out, keys) in whole.iter_mut().zip(&mut fours) {
+    for (index, (out, keys)) in whole.iter_mut().zip(&mut fours).enumerate() {
+        prefetch(next, index * 4 * len, 4 * len);
         let (ab, cd) = keys.split_at(2 * len);
         let ((a, b), (c, d)) = (ab.split_at(len), cd.split_at(len));
         let [lanes] = tile::<S, 4, 1>([a, b, c, d], [q]);
@@ -269,22 +281,23 @@ fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32]) {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32]) {
+pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32], next: Cached<'_>) {
     match values {
-        Cached::F32(values) => mix::<F32>(weights, bytemuck::cast_slice(values), out),
-        Cached::F16(values) => mix::<F16>(weights, bytemuck::cast_slice(values), out),
+        Cached::F32(values) => mix::<F32>(weights, cast_slice(values), out, next.bytes()),
+        Cached::F16(values) => mix::<F16>(weights, cast_slice(values), out, next.bytes()),
     }
 }
 
 /// Columns are taken 64 at a time, then 8, so that the running sums stay in registers.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32]) {
+fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32], next: &[u8]) {
     let width = out.len();
     assert_eq!(values.len(), weights.len() * width * S::BYTES);
     let (wide, narrow) = out.as_chunks_mut::<64>();
     for (index, out) in wide.iter_mut().enumerate() {
         let mut acc: [__m256; 8] = core::array::from_fn(|j| load_first(&out[8 * j..8 * j + 8]));
         for (t, &weight) in weights.iter().enumerate() {
+            prefetch(next, (t * width + 64 * index) * S::BYTES, 64 * S::BYTES);
             let weight = _mm256_set1_ps(weight);
             for (j, acc) in acc.iter_mut().enumerate() {
                 let at = (t * width + 64 * index + 8 * j) * S::BYTES;
