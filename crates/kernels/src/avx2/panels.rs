@@ -238,23 +238,23 @@ pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedP
     }
 }
 
-/// `P` unpacked panels times `T` tokens from `first` on.
+/// Two unpacked panels times `T` tokens from `first` on.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn tile<const SPANS: usize, const MIN: bool, const P: usize, const T: usize>(
-    panels: [&UnpackedPanel; P],
+fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
+    panels: [&UnpackedPanel; 2],
     x: &Activations,
     first: usize,
-) -> [[__m256; T]; P] {
+) -> [[__m256; T]; 2] {
     let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
     let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
     let blocks = infos[0].len();
     assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
     assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
     panels.iter().for_each(|panel| panel.check(blocks * BLOCK, SPANS));
-    let mut acc = [[_mm256_setzero_ps(); T]; P];
+    let mut acc = [[_mm256_setzero_ps(); T]; 2];
     for span in 0..blocks * SPANS {
         let block = span / SPANS;
-        let mut sums = [[_mm256_setzero_si256(); T]; P];
+        let mut sums = [[_mm256_setzero_si256(); T]; 2];
         for p in span * 16 / SPANS..(span + 1) * 16 / SPANS {
             // SAFETY: 16 pairs a block, of eight rows each, lie in every panel (checked).
             let w = panels.map(|panel| unsafe {
@@ -282,75 +282,84 @@ fn tile<const SPANS: usize, const MIN: bool, const P: usize, const T: usize>(
     acc
 }
 
-/// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
-#[target_feature(enable = "avx2,fma,f16c")]
-fn tokens<const SPANS: usize, const MIN: bool>(
-    numbers: [usize; 2],
-    panels: [&UnpackedPanel; 2],
-    x: &Activations,
-    out: &mut Output<'_>,
-) {
-    let mut put = |token: usize, acc: [__m256; 2]| {
-        for (panel, acc) in numbers.into_iter().zip(acc) {
-            super::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
-        }
-    };
-    let mut token = 0;
-    while token + TOKENS <= x.tokens {
-        let [first, second] = tile::<SPANS, MIN, 2, TOKENS>(panels, x, token);
-        for (t, acc) in first.into_iter().zip(second).enumerate() {
-            put(token + t, acc.into());
-        }
-        token += TOKENS;
-    }
-    while token + 2 <= x.tokens {
-        let [first, second] = tile::<SPANS, MIN, 2, 2>(panels, x, token);
-        put(token, [first[0], second[0]]);
-        put(token + 1, [first[1], second[1]]);
-        token += 2;
-    }
-    if token < x.tokens {
-        let [[first], [second]] = tile::<SPANS, MIN, 2, 1>(panels, x, token);
-        put(token, [first, second]);
-    }
-}
-
 /// Tokens of a tile: with two panels they fill the registers.
 const TOKENS: usize = 6;
 
-#[target_feature(enable = "avx2,fma,f16c")]
-fn matrix<F: Format>(
-    w: &Tensor<'_>,
-    panels: Range<usize>,
-    x: &Activations,
-    out: &mut Output<'_>,
-    space: &mut [UnpackedPanel; 2],
-) {
-    if x.tokens == 1 {
-        let (steps, rest) = streams::<4>(panels);
-        steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
-        return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
-    }
-    let last = panels.end.saturating_sub(1);
-    for panel in panels.step_by(2) {
-        let numbers = [panel, (panel + 1).min(last)];
-        for (number, space) in numbers.into_iter().zip(space.iter_mut()) {
-            unpack::<F>(w, number, space);
-        }
-        let [first, second] = &*space;
-        if F::SPANS == 1 {
-            match F::MIN {
-                false => tokens::<1, false>(numbers, [first, second], x, out),
-                true => tokens::<1, true>(numbers, [first, second], x, out),
+/// How a range of panels is walked, the same for every instruction set: its module has `single`,
+/// `tile` and `TOKENS`.
+macro_rules! walk_panels {
+    ($features:literal) => {
+        /// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
+        #[target_feature(enable = $features)]
+        fn tokens<const SPANS: usize, const MIN: bool>(
+            numbers: [usize; 2],
+            panels: [&UnpackedPanel; 2],
+            x: &Activations,
+            out: &mut Output<'_>,
+        ) {
+            let mut put = |token: usize, acc: [__m256; 2]| {
+                for (panel, acc) in numbers.into_iter().zip(acc) {
+                    $crate::avx2::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
+                }
+            };
+            let mut token = 0;
+            while token + TOKENS <= x.tokens {
+                let [first, second] = tile::<SPANS, MIN, TOKENS>(panels, x, token);
+                for (t, acc) in first.into_iter().zip(second).enumerate() {
+                    put(token + t, acc.into());
+                }
+                token += TOKENS;
             }
-        } else {
-            match F::MIN {
-                false => tokens::<2, false>(numbers, [first, second], x, out),
-                true => tokens::<2, true>(numbers, [first, second], x, out),
+            while token + 2 <= x.tokens {
+                let [first, second] = tile::<SPANS, MIN, 2>(panels, x, token);
+                put(token, [first[0], second[0]]);
+                put(token + 1, [first[1], second[1]]);
+                token += 2;
+            }
+            if token < x.tokens {
+                let [[first], [second]] = tile::<SPANS, MIN, 1>(panels, x, token);
+                put(token, [first, second]);
             }
         }
-    }
+
+        #[target_feature(enable = $features)]
+        fn matrix<F: Format>(
+            w: &Tensor<'_>,
+            panels: Range<usize>,
+            x: &Activations,
+            out: &mut Output<'_>,
+            space: &mut [UnpackedPanel; 2],
+        ) {
+            if x.tokens == 1 {
+                let (steps, rest) = streams::<4>(panels);
+                steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
+                return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
+            }
+            let last = panels.end.saturating_sub(1);
+            for panel in panels.step_by(2) {
+                let numbers = [panel, (panel + 1).min(last)];
+                for (number, space) in numbers.into_iter().zip(space.iter_mut()) {
+                    unpack::<F>(w, number, space);
+                }
+                let [first, second] = &*space;
+                if F::SPANS == 1 {
+                    match F::MIN {
+                        false => tokens::<1, false>(numbers, [first, second], x, out),
+                        true => tokens::<1, true>(numbers, [first, second], x, out),
+                    }
+                } else {
+                    match F::MIN {
+                        false => tokens::<2, false>(numbers, [first, second], x, out),
+                        true => tokens::<2, true>(numbers, [first, second], x, out),
+                    }
+                }
+            }
+        }
+    };
 }
+pub(crate) use walk_panels;
+
+walk_panels!("avx2,fma,f16c");
 
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn panels(

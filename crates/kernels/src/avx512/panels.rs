@@ -4,7 +4,7 @@
 
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::avx2::formats::{Format, for_format};
-use crate::avx2::panels::{Panels, block_len, part_len, span_step, unpack, x_sum};
+use crate::avx2::panels::{Panels, block_len, part_len, span_step, unpack, walk_panels, x_sum};
 use crate::avx2::store_first;
 use crate::matmul::{Output, UnpackedPanel, streams};
 use core::arch::x86_64::*;
@@ -202,75 +202,10 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     acc
 }
 
-/// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn tokens<const SPANS: usize, const MIN: bool>(
-    numbers: [usize; 2],
-    panels: [&UnpackedPanel; 2],
-    x: &Activations,
-    out: &mut Output<'_>,
-) {
-    let mut put = |token: usize, acc: [__m256; 2]| {
-        for (panel, acc) in numbers.into_iter().zip(acc) {
-            store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
-        }
-    };
-    let mut token = 0;
-    while token + TOKENS <= x.tokens {
-        let [first, second] = tile::<SPANS, MIN, TOKENS>(panels, x, token);
-        for (t, acc) in first.into_iter().zip(second).enumerate() {
-            put(token + t, acc.into());
-        }
-        token += TOKENS;
-    }
-    while token + 2 <= x.tokens {
-        let [first, second] = tile::<SPANS, MIN, 2>(panels, x, token);
-        put(token, [first[0], second[0]]);
-        put(token + 1, [first[1], second[1]]);
-        token += 2;
-    }
-    if token < x.tokens {
-        let [[first], [second]] = tile::<SPANS, MIN, 1>(panels, x, token);
-        put(token, [first, second]);
-    }
-}
-
 /// Tokens of a tile: their activations and their sums with two panels fit the 32 registers.
 const TOKENS: usize = 8;
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-fn matrix<F: Format>(
-    w: &Tensor<'_>,
-    panels: Range<usize>,
-    x: &Activations,
-    out: &mut Output<'_>,
-    space: &mut [UnpackedPanel; 2],
-) {
-    if x.tokens == 1 {
-        let (steps, rest) = streams::<4>(panels);
-        steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
-        return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
-    }
-    let last = panels.end.saturating_sub(1);
-    for panel in panels.step_by(2) {
-        let numbers = [panel, (panel + 1).min(last)];
-        for (number, space) in numbers.into_iter().zip(space.iter_mut()) {
-            unpack::<F>(w, number, space);
-        }
-        let [first, second] = &*space;
-        if F::SPANS == 1 {
-            match F::MIN {
-                false => tokens::<1, false>(numbers, [first, second], x, out),
-                true => tokens::<1, true>(numbers, [first, second], x, out),
-            }
-        } else {
-            match F::MIN {
-                false => tokens::<2, false>(numbers, [first, second], x, out),
-                true => tokens::<2, true>(numbers, [first, second], x, out),
-            }
-        }
-    }
-}
+walk_panels!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c");
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 pub(super) fn panels(
