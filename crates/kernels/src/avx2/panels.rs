@@ -289,7 +289,7 @@ const TOKENS: usize = 6;
 /// `tile` and `TOKENS`.
 macro_rules! walk_panels {
     ($features:literal) => {
-        /// Two unpacked panels against all tokens; an odd last one comes twice, and is put out once.
+        /// Two unpacked panels against all tokens; an odd last one is its own neighbour.
         #[target_feature(enable = $features)]
         fn tokens<const SPANS: usize, const MIN: bool>(
             numbers: [usize; 2],
