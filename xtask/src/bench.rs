@@ -80,6 +80,7 @@ pub(crate) struct Row {
 
 pub(crate) fn bench(options: &Options) -> Result<()> {
     run(Command::new("cargo").current_dir(root()).args(["build", "--release", "-p", "llamaboot"]))?;
+    ensure!(options.runs > 0 && !options.threads.contains(&0), "at least one run and one thread");
     std::fs::create_dir_all(&options.out)?;
     let peers = [("llama2.c", "LLAMA2C_RUN"), ("llama.cpp", "LLAMA_BENCH")];
     let peers = peers.map(|(name, variable)| {

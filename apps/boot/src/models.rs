@@ -103,8 +103,9 @@ fn fitted(
     available: u64,
     threads: usize,
 ) -> Result<MemoryPlan, String> {
-    MemoryPlan::fitted(header, len, available, threads, KvType::F32).ok_or_else(|| {
-        let (context, batch) = (MemoryPlan::MIN_CONTEXT, MemoryPlan::BATCH);
+    let batch = MemoryPlan::BATCH;
+    MemoryPlan::fitted(header, len, available, batch, threads, KvType::F32).ok_or_else(|| {
+        let context = MemoryPlan::MIN_CONTEXT;
         let least = MemoryPlan::new(header, len, context, batch, threads, KvType::F32).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
         format!("needs {least} of memory, {available} are free: take a smaller model")

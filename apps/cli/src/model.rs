@@ -85,7 +85,8 @@ impl Loaded {
             &self.header,
             self.bytes.len() as u64,
             free,
-            threads::cores(),
+            run.batch.into(),
+            run.threads.map_or_else(threads::cores, usize::from),
             run.kv(),
         );
         let name = self.path.display();
@@ -101,14 +102,21 @@ impl Loaded {
         let threads = threads::start(run.threads);
         let plan = self.plan(context, run.batch.into(), threads.threads(), run.kv());
         let (mut header, mut bytes) = (self.header.clone(), self.bytes);
-        // Packed memory is ours and cannot be dropped and read again: a model larger than memory
-        // runs from the file as it lies.
-        let fits = plan.total() <= free_memory().unwrap_or(u64::MAX);
         let packable = |tensor: &TensorInfo| packable_rows(tensor.dtype, tensor.rows) > 0;
-        if fits && kernels.isa() != Isa::Scalar && header.tensors.iter().any(packable) {
-            let own = read(&self.path, threads)?;
-            pack(&mut header, [(0, &mut *own)], threads).with_context(name)?;
-            bytes = own;
+        if Kernels::best().isa() != Isa::Scalar && header.tensors.iter().any(packable) {
+            // Packed memory is ours and cannot be dropped and read again: a model larger than
+            // memory runs from the file as it lies.
+            if plan.total() <= free_memory().unwrap_or(u64::MAX) {
+                let own = read(&self.path, threads)?;
+                pack(&mut header, [(0, &mut *own)], threads).with_context(name)?;
+                bytes = own;
+            } else {
+                eprintln!(
+                    "llamaboot: {}: does not fit the free memory: read from the file again and \
+                     again, on the scalar kernels",
+                    name()
+                );
+            }
         }
         let checkpoint = Checkpoint::attach(&header, &Regions::whole(bytes)).with_context(name)?;
         let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));

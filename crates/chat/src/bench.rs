@@ -13,8 +13,6 @@ pub struct BenchReport {
     pub prompt_tokens: usize,
     /// Tokens computed one by one behind it.
     pub new_tokens: usize,
-    /// Passes.
-    pub passes: usize,
     /// Prompt tokens a second.
     pub prefill: f64,
     /// New tokens a second.
@@ -24,7 +22,7 @@ pub struct BenchReport {
     pub limit: f64,
     /// Bytes of weights that a token reads.
     pub bytes_per_token: u64,
-    /// Rows of matrices that each core has multiplied with a token.
+    /// Rows of matrices that each core has multiplied with a token in all passes.
     pub rows_done: Vec<u64>,
 }
 
@@ -72,6 +70,7 @@ pub fn bench(
     let mut random = Random::new(1);
     let tokens: Vec<u32> =
         (0..prompt_tokens + new_tokens).map(|_| random.next_u32() % vocab_size).collect();
+    let before = engine.rows_done();
     let begin = clock.micros();
     let (mut prefills, mut decodes) = (vec![], vec![]);
     while prefills.len() < 10 && (prefills.is_empty() || clock.micros() - begin < ENOUGH_US) {
@@ -92,16 +91,16 @@ pub fn bench(
         }
         decodes.push(rate(new_tokens, start, clock));
     }
-    let passes = prefills.len();
+    let after = engine.rows_done().into_iter();
+    let rows_done = after.zip(before).map(|(after, before)| after - before).collect();
     Ok(Some(BenchReport {
         prompt_tokens,
         new_tokens,
-        passes,
         prefill: median(prefills),
         decode: median(decodes),
         limit: reading_limit(engine, clock),
         bytes_per_token: engine.model().bytes_per_token(),
-        rows_done: engine.rows_done(),
+        rows_done,
     }))
 }
 

@@ -164,6 +164,9 @@ impl Generator<'_, '_> {
     ) -> Result<Stop, EngineError> {
         let mut row = Row::last(self.engine);
         let stop = self.decode_rows(decoder, max_tokens, sink, out, &mut row);
+        if let Some(speculation) = &mut self.speculation {
+            speculation.note(row.draft.len(), row.index, row.micros);
+        }
         self.engine.truncate(row.held);
         stop
     }

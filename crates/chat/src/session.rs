@@ -140,7 +140,9 @@ impl<'a> Session<'a> {
                 self.engine.set_kernels(self.settings.kernels());
                 if self.settings.kv != self.engine.kv() {
                     self.set_aside();
+                    self.info.memory -= self.engine.kv_bytes();
                     let set = self.engine.set_kv(self.settings.kv);
+                    self.info.memory += self.engine.kv_bytes();
                     self.settings.kv = self.engine.kv();
                     set.map_err(|e| e.to_string())?;
                 }

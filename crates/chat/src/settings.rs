@@ -1,4 +1,5 @@
-//! What `/set` changes: sampling, seed, length, kernels. One table holds names, ranges and help.
+//! What `/set` changes: sampling, seed, length, kernels, cache, speculation. One
+//! table holds names, ranges and help.
 
 use alloc::{format, string::String, string::ToString};
 use llamaboot_engine::{KvType, Sampling};
@@ -97,16 +98,14 @@ impl Settings {
 
     /// The error is a line of its own where the name is right but the CPU lacks it.
     fn set_isa(&mut self, value: &str) -> Result<(), Option<String>> {
-        self.isa = match value {
+        let isa = match value {
             "best" => None,
             name => Some(Isa::from_name(name).ok_or(None)?),
         };
-        if let Some(isa) = self.isa
-            && let Err(unavailable) = Kernels::new(isa)
-        {
-            self.isa = None;
-            return Err(Some(unavailable.to_string()));
+        if let Some(isa) = isa {
+            Kernels::new(isa).map_err(|unavailable| Some(unavailable.to_string()))?;
         }
+        self.isa = isa;
         Ok(())
     }
 

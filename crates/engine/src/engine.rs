@@ -154,10 +154,16 @@ impl<'a> Engine<'a> {
         self.cache.kv()
     }
 
+    /// Bytes that keys and values take.
+    #[must_use]
+    pub fn kv_bytes(&self) -> u64 {
+        KvCache::bytes(&self.model.config, self.context(), self.kv())
+    }
+
     /// Keeps keys and values so from here on; the sequence is forgotten.
     ///
     /// # Errors
-    /// [`EngineError::OutOfMemory`] where there is no room for them; it then stays as it was.
+    /// [`EngineError::OutOfMemory`] where there is no room for them; they are then kept as before.
     pub fn set_kv(&mut self, kv: KvType) -> Result<(), EngineError> {
         let (config, context, before) = (&self.model.config, self.context(), self.kv());
         self.held.clear();

@@ -15,7 +15,9 @@
 use crate::model::Layer;
 use crate::{Engine, EngineError, Logits};
 use llamaboot_checkpoint::Tensor;
-use llamaboot_kernels::{Activations, Kernels, Parallel, Workspace, add, for_each_chunk, room};
+use llamaboot_kernels::{
+    Activations, Kernels, OutOfMemory, Parallel, Workspace, add, for_each_chunk,
+};
 
 impl Engine<'_> {
     /// Computes `tokens` behind what is held and returns logits: `(vocab_size)` for
@@ -32,9 +34,10 @@ impl Engine<'_> {
         assert!(tokens.len() <= self.batch, "more tokens than a batch");
         self.check(tokens)?;
         if want == Logits::All {
-            let more =
-                (tokens.len() * self.model.config.vocab_size).saturating_sub(self.logits.len());
-            drop(room::<f32>(more)?);
+            let all = tokens.len() * self.model.config.vocab_size;
+            let more = all.saturating_sub(self.logits.len());
+            let reserved = self.logits.try_reserve_exact(more);
+            reserved.map_err(|_| OutOfMemory { bytes: 4 * more })?;
         }
         self.embed(tokens);
         self.model.rotations(self.held.len(), tokens.len(), &mut self.scratch.rotations);

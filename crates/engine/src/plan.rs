@@ -66,12 +66,13 @@ impl MemoryPlan {
         header: &Header<'_>,
         file_len: u64,
         available: u64,
+        batch: usize,
         threads: usize,
         kv: KvType,
     ) -> Option<Self> {
         let mut context = header.config.seq_len;
         loop {
-            let plan = Self::new(header, file_len, context, Self::BATCH, threads, kv);
+            let plan = Self::new(header, file_len, context, batch, threads, kv);
             if plan.total() <= available {
                 return Some(plan);
             }

@@ -155,16 +155,19 @@ impl Kernels {
         });
     }
 
-    /// Reads every byte of the matrices, split over threads as products are, and does nothing else
-    /// but add them up: the bound of how fast a token can be. Returns the sum.
+    /// Reads all whole 32-byte pieces of the matrices and their scales, split over threads as
+    /// products are, and does nothing but add them up: the bound of how fast a token can be.
+    /// Returns the sum.
     pub fn read(self, threads: &dyn Parallel, matrices: &[&Tensor<'_>]) -> u64 {
         let total = core::sync::atomic::AtomicU64::new(0);
         for w in matrices {
             threads.run(&|index| {
-                let own = share(w.data.len() / 32, index, threads.threads());
-                // SAFETY: `Kernels` exists only for a CPU that has the table's features.
-                let sum = unsafe { (self.table.read)(&w.data[32 * own.start..32 * own.end]) };
-                total.fetch_add(sum, core::sync::atomic::Ordering::Relaxed);
+                for bytes in [w.data, w.scales] {
+                    let own = share(bytes.len() / 32, index, threads.threads());
+                    // SAFETY: `Kernels` exists only for a CPU that has the table's features.
+                    let sum = unsafe { (self.table.read)(&bytes[32 * own.start..32 * own.end]) };
+                    total.fetch_add(sum, core::sync::atomic::Ordering::Relaxed);
+                }
             });
         }
         total.into_inner()

@@ -2,7 +2,7 @@
 //! that does not fit is no reason for that.
 
 use alloc::{vec, vec::Vec};
-use bytemuck::{Pod, Zeroable};
+use bytemuck::Pod;
 use core::marker::PhantomData;
 use core::ops::{Deref, DerefMut};
 
@@ -42,27 +42,17 @@ pub fn room<T>(len: usize) -> Result<Vec<T>, OutOfMemory> {
     Ok(vec)
 }
 
-/// A cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([u64; 8]);
-
-// SAFETY: 64 zero bytes are a line.
-unsafe impl Zeroable for Line {}
-// SAFETY: 64 bytes without padding, any of which may be anything.
-unsafe impl Pod for Line {}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self::zeroed()
-    }
-}
+/// Bytes of a cache line.
+const LINE: usize = 64;
 
 /// Numbers that begin at a cache line: a vector register of them then lies in one line, whose
 /// reading takes half the time of two.
 #[derive(Debug)]
 pub struct Aligned<T> {
-    lines: Vec<Line>,
+    /// Never grows, so it stays where it is. Plain words, for those come zeroed from the system.
+    words: Vec<u64>,
+    /// The first word at the beginning of a line.
+    first: usize,
     len: usize,
     marker: PhantomData<T>,
 }
@@ -73,8 +63,10 @@ impl<T: Pod> Aligned<T> {
     /// # Errors
     /// As [`zeros`].
     pub fn zeros(len: usize) -> Result<Self, OutOfMemory> {
-        let lines = zeros(len.saturating_mul(size_of::<T>()).div_ceil(size_of::<Line>()))?;
-        Ok(Self { lines, len, marker: PhantomData })
+        let needed = len.saturating_mul(size_of::<T>()).div_ceil(size_of::<u64>());
+        let words: Vec<u64> = zeros(needed.saturating_add(LINE / size_of::<u64>() - 1))?;
+        let first = words.as_ptr().addr().wrapping_neg() % LINE / size_of::<u64>();
+        Ok(Self { words, first, len, marker: PhantomData })
     }
 }
 
@@ -82,12 +74,12 @@ impl<T: Pod> Deref for Aligned<T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        &bytemuck::cast_slice(&self.words[self.first..])[..self.len]
     }
 }
 
 impl<T: Pod> DerefMut for Aligned<T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.words[self.first..])[..self.len]
     }
 }

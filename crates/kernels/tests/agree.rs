@@ -10,7 +10,7 @@ use llamaboot_kernels::{
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU32;
 
-const DTYPES: [DType; 15] = [
+const DTYPES: [DType; 17] = [
     DType::F32,
     DType::F16,
     DType::BF16,
@@ -25,7 +25,9 @@ const DTYPES: [DType; 15] = [
     DType::Q5K,
     DType::Q6K,
     DType::I8Groups(4),
+    DType::I8Groups(32),
     DType::I8Groups(64),
+    DType::I8Groups(96),
 ];
 
 fn scalar() -> Kernels {
@@ -209,7 +211,7 @@ proptest! {
     }
 
     #[test]
-    fn attention_agrees(positions in 1..150_usize, pairs in 1..50_usize, seed in 1..u64::MAX) {
+    fn attention_agrees(positions in 1..400_usize, pairs in 1..50_usize, seed in 1..u64::MAX) {
         let mut numbers = Numbers(seed);
         let width = 2 * pairs;
         let q = numbers.floats(width);
@@ -294,7 +296,7 @@ fn nan_is_not_hidden() {
 /// Attention in one pass is the softmax of all scores, and the mean of the values under it.
 #[test]
 fn attention_is_right() {
-    let (width, positions) = (48, 200);
+    let (width, positions) = (48, 500);
     let mut numbers = Numbers(11);
     let mut tame = |len| numbers.floats(len).iter().map(|x| x.clamp(-4.0, 4.0)).collect::<Vec<_>>();
     let (q, keys, values) = (tame(width), tame(width * positions), tame(width * positions));

@@ -57,9 +57,9 @@ fn refuse() -> uefi::Result {
     let handle = boot::get_handle_for_protocol::<MpServices>()?;
     let params = OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
     // SAFETY: opened without exclusivity; firmware's service stays for as long as it does.
-    let mp =
+    let mut mp =
         unsafe { boot::open_protocol::<MpServices>(params, OpenProtocolAttributes::GetProtocol)? };
-    let raw = core::ptr::from_ref(&*mp).cast_mut().cast::<RawMpServices>();
+    let raw = core::ptr::from_mut(&mut *mp).cast::<RawMpServices>();
     // SAFETY: the protocol begins as above, lies in firmware's ordinary memory, and this program
     // stays in memory while it waits for the one that it starts.
     unsafe { (*raw).startup_all_aps = refusal };
