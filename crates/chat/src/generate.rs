@@ -164,9 +164,7 @@ impl Generator<'_, '_> {
     ) -> Result<Stop, EngineError> {
         let mut row = Row::last(self.engine);
         let stop = self.decode_rows(decoder, max_tokens, sink, out, &mut row);
-        if let Some(speculation) = &mut self.speculation {
-            speculation.note(row.draft.len(), row.index, row.micros);
-        }
+        self.note(&row);
         self.engine.truncate(row.held);
         stop
     }
@@ -219,9 +217,7 @@ impl Generator<'_, '_> {
             row.index += 1;
             return Ok(());
         }
-        if let Some(speculation) = &mut self.speculation {
-            speculation.note(row.draft.len(), row.index, row.micros);
-        }
+        self.note(row);
         self.engine.truncate(row.held - 1);
         let room = (self.engine.context() - row.held).min(self.engine.batch() - 1).min(left - 1);
         row.index = 0;
@@ -234,6 +230,13 @@ impl Generator<'_, '_> {
         self.engine.forward(&tokens, Logits::All)?;
         row.micros = self.clock.micros() - start;
         Ok(())
+    }
+
+    /// What a batch took, and how much of its draft was right.
+    fn note(&mut self, row: &Row) {
+        if let Some(speculation) = &mut self.speculation {
+            speculation.note(row.draft.len(), row.index, row.micros);
+        }
     }
 
     fn ends(&self, token: u32) -> bool {

@@ -176,9 +176,8 @@ impl Block32 {
     pub fn read(dtype: DType, row: &[u8], scales: &[u8], index: usize) -> Self {
         if let DType::I8Groups(group) = dtype {
             let at = index * 32 / group as usize * 4;
-            let scale = [scales[at], scales[at + 1], scales[at + 2], scales[at + 3]];
             let q = signed(&row[index * 32..]);
-            return Self { q, scale: [f32::from_le_bytes(scale); 2], min: NO_MIN };
+            return Self { q, scale: [f32_at(scales, at); 2], min: NO_MIN };
         }
         let len = dtype.block_len() / 32;
         let block = &row[index / len * dtype.block_bytes()..][..dtype.block_bytes()];
@@ -200,7 +199,7 @@ impl Block32 {
 }
 
 /// The minimum of formats that have none: adding it changes nothing, not even the sign of a zero.
-const NO_MIN: [f32; 2] = [-0.0; 2];
+pub(crate) const NO_MIN: [f32; 2] = [-0.0; 2];
 
 /// The bytes of a block that are not weights.
 pub(crate) struct Head {
@@ -301,6 +300,10 @@ fn weights_of(dtype: DType, block: &[u8], k: usize) -> [i8; 32] {
             unreachable!("{dtype} has no such blocks")
         }
     }
+}
+
+pub(crate) fn f32_at(bytes: &[u8], at: usize) -> f32 {
+    f32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 fn half_at(bytes: &[u8], at: usize) -> f32 {

@@ -13,7 +13,7 @@
 //! rows as i16. A panel has exactly the bytes of its eight rows. Rows behind the last whole panel
 //! stay as they are. llama2.c's int8 groups keep their scales apart, as `(panel, group, row)` f32.
 
-use crate::dtype::{MAX_HEAD, scales_of};
+use crate::dtype::{MAX_HEAD, NO_MIN, f32_at, scales_of};
 use crate::{Block32, DType, Header, Tensor};
 use alloc::vec::Vec;
 
@@ -204,9 +204,8 @@ pub(crate) fn read(tensor: &Tensor<'_>, row: usize, index: usize) -> Block32 {
     });
     if let DType::I8Groups(group) = dtype {
         let at = (index * 32 / group as usize * PANEL_ROWS + r) * 4;
-        let scale = &tensor.panel_scales(row / PANEL_ROWS)[at..at + 4];
-        let scale = f32::from_le_bytes([scale[0], scale[1], scale[2], scale[3]]);
-        return Block32 { q, scale: [scale; 2], min: [-0.0; 2] };
+        let scale = f32_at(tensor.panel_scales(row / PANEL_ROWS), at);
+        return Block32 { q, scale: [scale; 2], min: NO_MIN };
     }
     let mut head = [0; MAX_HEAD];
     for i in 0..ranges.halves.len() / 2 {

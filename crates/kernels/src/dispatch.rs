@@ -311,16 +311,6 @@ impl Kernels {
         unsafe { (self.table.swiglu)(gate, up) }
     }
 
-    /// Little-endian f16 into f32, exactly.
-    ///
-    /// # Panics
-    /// Where the lengths do not fit.
-    pub fn widen_f16(self, bytes: &[u8], out: &mut [f32]) {
-        assert_eq!(bytes.len(), 2 * out.len());
-        // SAFETY: the CPU has the table's features; lengths agree.
-        unsafe { (self.table.widen_f16)(bytes, out) }
-    }
-
     /// f32 into the bits of f16, to the nearest, ties to even.
     ///
     /// # Panics

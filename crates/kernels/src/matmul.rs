@@ -215,8 +215,9 @@ impl Kernels {
         let (bytes, scales) = (w.row(row), w.row_scales(row));
         match w.dtype {
             DType::F32 => widen_f32(bytes, out),
-            DType::F16 => self.widen_f16(bytes, out),
             // SAFETY: the CPU has the table's features; a row of n weights has 2n bytes.
+            DType::F16 => unsafe { (self.table.widen_f16)(bytes, out) },
+            // SAFETY: as above.
             DType::BF16 => unsafe { (self.table.widen_bf16)(bytes, out) },
             DType::I8Groups(group) => {
                 for (i, (out, &q)) in out.iter_mut().zip(bytes).enumerate() {
@@ -230,7 +231,7 @@ impl Kernels {
     }
 }
 
-pub(crate) fn widen_f32(bytes: &[u8], out: &mut [f32]) {
+fn widen_f32(bytes: &[u8], out: &mut [f32]) {
     for (bytes, out) in bytes.chunks_exact(4).zip(out) {
         *out = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     }
