@@ -90,6 +90,11 @@ def pow_constants():
     return parts(mp.log(2), ["LN2_HI", "LN2_LO"])
 
 
+def ln_constants():
+    leading = leading_bits(mp.log(2), 42)
+    return [constant("LEADING", leading), constant("TRAILING", mp.log(2) - leading)]
+
+
 def nearest_f32_bits(value):
     """The nearest f32 to a positive mpf in f32's normal range (never a tie here)."""
     rounded = leading_bits(value, 24)
@@ -152,6 +157,7 @@ SECTIONS = {
     "src/exp.rs": exp_constants,
     "src/sin_cos.rs": sin_cos_constants,
     "src/pow.rs": pow_constants,
+    "src/ln.rs": ln_constants,
     "tests/functions/exp.rs": golden_exp,
     "tests/functions/sin_cos.rs": golden_sin_cos,
     "tests/functions/pow.rs": golden_pow,

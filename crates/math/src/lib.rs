@@ -11,7 +11,8 @@
 //! | [`sqrt()`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
 //! | [`fma()`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
 //! | [`sin_cos()`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
-//! | [`pow()`] (f64) | below 1 ulp | rotary frequencies |
+//! | [`pow()`] (f64) | below 1 ulp | rotary frequencies, samplers |
+//! | [`ln()`] (f64) | below 1 ulp | samplers |
 //!
 //! The functions assume the default floating-point environment: round to nearest even, and
 //! subnormals neither flushed nor read as zero (`MXCSR` = 0x1F80 on x86-64, `FPCR` = 0 on
@@ -29,12 +30,14 @@ extern crate std;
 mod double_double;
 pub mod exp;
 mod fma;
+mod ln;
 mod pow;
 mod sin_cos;
 mod sqrt;
 
 pub use exp::exp;
 pub use fma::fma;
+pub use ln::ln;
 pub use pow::pow;
 pub use sin_cos::sin_cos;
 pub use sqrt::sqrt;

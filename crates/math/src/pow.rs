@@ -65,7 +65,7 @@ fn ln(x: f64) -> DoubleDouble {
 }
 
 /// Splits finite x > 0 into (m, e) with x = m · 2^e and m between about √½ and √2.
-fn normalized(x: f64) -> (f64, i32) {
+pub(crate) fn normalized(x: f64) -> (f64, i32) {
     const MANTISSA: u64 = 0x000f_ffff_ffff_ffff;
     const TWO_54: f64 = 18_014_398_509_481_984.0;
     if x < f64::MIN_POSITIVE {

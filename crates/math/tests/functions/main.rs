@@ -8,6 +8,7 @@ use proptest::test_runner::{Config, RngSeed};
 
 mod exp;
 mod fma;
+mod ln;
 mod pow;
 mod sin_cos;
 mod sqrt;
