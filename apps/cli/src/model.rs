@@ -146,6 +146,7 @@ pub(crate) fn sampling(args: &SamplingArgs, default: Sampling) -> Sampling {
         top_k: args.top_k,
         min_p: args.min_p,
         repeat_penalty: args.repeat_penalty,
+        ..default
     }
 }
 

@@ -118,7 +118,7 @@ impl Settings {
     /// One line for each setting with its value.
     #[must_use]
     pub fn describe(&self) -> String {
-        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty } = &self.sampling;
+        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty, .. } = &self.sampling;
         let seed = self.seed.map_or_else(|| "random".to_string(), |v| v.to_string());
         let max = self
             .max_tokens
@@ -155,8 +155,14 @@ mod tests {
         ] {
             assert_eq!(settings.set(name, value), Ok(()), "{name}");
         }
-        let sampling =
-            Sampling { temperature: 0.0, top_p: 0.5, top_k: 40, min_p: 0.05, repeat_penalty: 1.1 };
+        let sampling = Sampling {
+            temperature: 0.0,
+            top_p: 0.5,
+            top_k: 40,
+            min_p: 0.05,
+            repeat_penalty: 1.1,
+            ..Sampling::default()
+        };
         let isa = Some(Isa::Scalar);
         let (seed, max_tokens) = (Some(42), Some(100));
         let kv = KvType::F16;

@@ -9,8 +9,7 @@ use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
 use std::io::{IsTerminal as _, Write as _};
 
 /// llama2.c's defaults.
-const DEFAULT: Sampling =
-    Sampling { temperature: 1.0, top_p: 0.9, top_k: 0, min_p: 0.0, repeat_penalty: 1.0 };
+const DEFAULT: Sampling = Sampling { temperature: 1.0, ..Sampling::DEFAULT };
 
 pub(crate) fn run(args: &Generate) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;

@@ -1,190 +1,235 @@
 //! From logits to the next token. Greedy, temperature and top-p are llama2.c's, its random
-//! generator included, so that the same seed gives its text; repetition penalty, top-k and min-p
-//! are off unless set.
+//! generator included, so that the same seed gives its text; everything else is off unless set,
+//! and then does what llama.cpp's sampler of that name does.
 //!
 //! ```text
-//! repetition penalty → ÷ temperature → softmax → top-k → min-p → top-p → draw
+//! logits → penalties → DRY → ÷ temperature → softmax ┬→ top-k → typical → top-p → min-p ┬→ draw
+//!          penalties.rs dry.rs                       ├→ mirostat                        ┤
+//!                                                    └→ all, where no filter is on ─────┘
 //! ```
+//! This is llama.cpp's order but for the temperature, which it has last: llama2.c's top-p is of
+//! probabilities that the temperature has shaped already. What a filter keeps counts as all there
+//! is for the next one.
+
+mod candidates;
+mod dry;
+mod history;
+mod mirostat;
+mod penalties;
+mod random;
+mod sampling;
+mod typical;
+
+pub use random::Random;
+pub use sampling::Sampling;
 
 use alloc::vec::Vec;
+use candidates::Candidates;
+use history::History;
 use llamaboot_kernels::{Kernels, OutOfMemory, argmax, room};
-
-/// What the user can set. The defaults are those of the booted prompt.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Sampling {
-    /// Divides the logits; 0 is greedy.
-    pub temperature: f32,
-    /// Keeps the likeliest tokens that together reach this probability; 0 or 1 keeps all.
-    pub top_p: f32,
-    /// Keeps this many of the likeliest tokens; 0 keeps all.
-    pub top_k: usize,
-    /// Keeps tokens at least this likely relative to the likeliest; 0 keeps all.
-    pub min_p: f32,
-    /// Divides (or multiplies, below 0) logits of recent tokens; 1 is off. As in the CTRL paper,
-    /// <https://arxiv.org/abs/1909.05858>, section 4.1.
-    pub repeat_penalty: f32,
-}
-
-impl Default for Sampling {
-    fn default() -> Self {
-        Self { temperature: 0.7, top_p: 0.9, top_k: 0, min_p: 0.0, repeat_penalty: 1.0 }
-    }
-}
-
-/// llama2.c's generator, xorshift* (<https://en.wikipedia.org/wiki/Xorshift#xorshift*>).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Random(u64);
-
-impl Random {
-    /// A generator for a seed; 0, which xorshift cannot leave, counts as 1.
-    #[must_use]
-    pub fn new(seed: u64) -> Self {
-        Self(seed.max(1))
-    }
-
-    /// 32 random bits.
-    pub fn next_u32(&mut self) -> u32 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32) as u32
-    }
-
-    /// A number in [0, 1) of 24 bits.
-    pub fn next_f32(&mut self) -> f32 {
-        (self.next_u32() >> 8) as f32 / 16_777_216.0
-    }
-}
+use mirostat::Mirostat;
 
 /// Below this a temperature is 0: dividing by it would leave nothing finite.
 const COLD: f32 = 1e-4;
 
-/// Tokens that the repetition penalty looks back on.
-const RECENT: usize = 64;
-
-/// Settings, random state and scratch, reserved once.
+/// Settings, random state, the latest tokens, and scratch, reserved once.
 #[derive(Debug)]
 pub struct Sampler {
     /// Current settings.
     pub sampling: Sampling,
     random: Random,
-    /// `(vocab_size)`.
+    /// Logits, then probabilities, `(vocab_size)`.
     probabilities: Vec<f32>,
-    /// Candidates, likeliest first.
-    sorted: Vec<(f32, u32)>,
-    recent: Vec<u32>,
+    candidates: Candidates,
+    history: History,
+    /// Scratch of the penalties, for as many tokens as the history keeps.
+    pairs: Vec<(u32, u32)>,
+    /// Sorted.
+    dry_breakers: Vec<u32>,
+    mirostat: Mirostat,
+    /// Whether the last token drawn is still to be accepted.
+    drawn: bool,
 }
 
 impl Sampler {
+    /// Tokens of the text that penalties can look back on.
+    pub const KEPT: usize = history::KEPT;
+
     /// A sampler for a vocabulary of `vocab_size` tokens.
     ///
     /// # Errors
     /// Where there is not enough memory.
     pub fn new(vocab_size: usize, sampling: Sampling, seed: u64) -> Result<Self, OutOfMemory> {
-        let random = Random::new(seed);
-        let (probabilities, sorted, recent) = (room(vocab_size)?, room(vocab_size)?, room(RECENT)?);
-        Ok(Self { sampling, random, probabilities, sorted, recent })
+        Ok(Self {
+            sampling,
+            random: Random::new(seed),
+            probabilities: room(vocab_size)?,
+            candidates: Candidates::new(vocab_size)?,
+            history: History::new()?,
+            pairs: room(Self::KEPT)?,
+            dry_breakers: Vec::new(),
+            mirostat: Mirostat::default(),
+            drawn: false,
+        })
     }
 
     /// Bytes that [`Sampler::new`] reserves.
     #[must_use]
     pub fn bytes(vocab_size: usize) -> usize {
-        vocab_size * (size_of::<f32>() + size_of::<(f32, u32)>()) + RECENT * size_of::<u32>()
+        vocab_size * (size_of::<f32>() + size_of::<(f32, u32)>())
+            + History::BYTES
+            + Self::KEPT * size_of::<(u32, u32)>()
     }
 
-    /// Forgets the text so far, which the repetition penalty looks back on.
+    /// Forgets the text so far, which penalties look back on and Mirostat has learned from.
     pub fn forget(&mut self) {
-        self.recent.clear();
+        self.history.clear();
+        self.mirostat.reset();
+        self.drawn = false;
     }
 
-    /// Starts the random generator afresh.
+    /// Starts the random generator afresh, and what Mirostat has learned.
     pub fn set_seed(&mut self, seed: u64) {
         self.random = Random::new(seed);
+        self.mirostat.reset();
+        self.drawn = false;
     }
 
-    /// Tells the repetition penalty of a token that is part of the text.
+    /// Tokens over which DRY sees no repetition, as those of a line's end or a quote; none at
+    /// first. Their order does not matter.
+    pub fn set_dry_breakers(&mut self, mut tokens: Vec<u32>) {
+        tokens.sort_unstable();
+        self.dry_breakers = tokens;
+    }
+
+    /// Tells the sampler of a token that is part of the text. The first one after a draw counts as
+    /// the token drawn, which Mirostat learns from.
     pub fn accept(&mut self, token: u32) {
-        if self.recent.len() == RECENT {
-            self.recent.remove(0);
+        self.history.push(token);
+        if core::mem::take(&mut self.drawn) && self.sampling.mirostats() {
+            let drawn = self.candidates.list.iter().find(|&&(_, candidate)| candidate == token);
+            if let Some(&(probability, _)) = drawn {
+                self.mirostat.learn(probability, &self.sampling);
+            }
         }
-        self.recent.push(token);
+    }
+
+    /// The tokens that the last draw chose among, likeliest first, with their probabilities, which
+    /// add up to 1. Empty where no filter was on, and so every token was one.
+    #[must_use]
+    pub fn candidates(&self) -> &[(f32, u32)] {
+        &self.candidates.list
     }
 
     /// Chooses the next token.
     #[must_use]
     pub fn sample(&mut self, kernels: Kernels, logits: &[f32]) -> u32 {
-        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty } = self.sampling;
         self.probabilities.clear();
         self.probabilities.extend_from_slice(logits);
-        if repeat_penalty != 1.0 {
-            self.penalize(repeat_penalty);
-        }
+        let filters = self.sampling.filters();
+        // Nothing is drawn only where no probability is a number.
+        self.choose(kernels, filters)
+            .unwrap_or_else(|| self.only(argmax(&self.probabilities) as u32))
+    }
+
+    /// As [`Sampler::sample`], but tokens that are not `allowed` are taken out first; `None` where
+    /// none is. One that is drawn is allowed, whatever the logits are.
+    #[must_use]
+    pub fn sample_where(
+        &mut self,
+        kernels: Kernels,
+        logits: &[f32],
+        allowed: &dyn Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let mut likeliest: Option<(f32, u32)> = None;
+        self.probabilities.clear();
+        self.probabilities.extend((0..).zip(logits).map(|(token, &logit)| {
+            if !allowed(token) {
+                return f32::NEG_INFINITY;
+            }
+            if likeliest.is_none_or(|(most, _)| logit > most) {
+                likeliest = Some((logit, token));
+            }
+            logit
+        }));
+        let (_, likeliest) = likeliest?;
+        // Never from all: rounding might let the draw end on a token that was taken out.
+        Some(self.choose(kernels, true).unwrap_or_else(|| self.only(likeliest)))
+    }
+
+    /// Chooses by the logits in `probabilities`, from all tokens unless `filter` says that some
+    /// may be left out. `None` where no logit or no probability is a number above its least.
+    fn choose(&mut self, kernels: Kernels, filter: bool) -> Option<u32> {
+        self.penalize();
+        self.drawn = true;
+        let temperature = self.sampling.temperature;
         if temperature < COLD {
-            return argmax(&self.probabilities) as u32;
+            let token = argmax(&self.probabilities);
+            self.candidates.set(token as u32);
+            return (self.probabilities[token] > f32::NEG_INFINITY).then_some(token as u32);
         }
         self.probabilities.iter_mut().for_each(|p| *p /= temperature);
         kernels.softmax(&mut self.probabilities);
         let coin = self.random.next_f32();
-        let top_p = if top_p > 0.0 && top_p < 1.0 { top_p } else { 1.0 };
-        if top_p == 1.0 && top_k == 0 && min_p == 0.0 {
-            return draw(self.probabilities.iter().copied(), coin) as u32;
+        if !filter {
+            self.candidates.list.clear();
+            return Some(random::draw(self.probabilities.iter().copied(), coin) as u32);
         }
-        self.sort_candidates(top_p, top_k, min_p);
-        let total = self.keep_top_p(top_p);
-        self.sorted[draw(self.sorted.iter().map(|&(p, _)| p), coin * total)].1
+        if self.sampling.mirostats() {
+            self.mirostat.keep(&mut self.candidates, &self.probabilities, &self.sampling);
+        } else {
+            self.filter();
+        }
+        self.candidates.draw(coin)
     }
 
-    fn penalize(&mut self, penalty: f32) {
-        for (i, &token) in self.recent.iter().enumerate() {
-            let seen_before = self.recent[..i].contains(&token);
-            if let Some(p) = self.probabilities.get_mut(token as usize).filter(|_| !seen_before) {
-                *p = if *p > 0.0 { *p / penalty } else { *p * penalty };
-            }
+    fn penalize(&mut self) {
+        let sampling = &self.sampling;
+        if sampling.penalizes() {
+            let recent = self.history.last(sampling.repeat_last_n);
+            penalties::penalize(&mut self.probabilities, recent, &mut self.pairs, sampling);
         }
-    }
-
-    /// Fills `sorted` with the tokens that can still be chosen. As in llama2.c, tokens below
-    /// `(1 - top_p) / (n - 1)` are left out first: they cannot be among those that reach top_p.
-    fn sort_candidates(&mut self, top_p: f32, top_k: usize, min_p: f32) {
-        let others = self.probabilities.len().saturating_sub(1).max(1);
-        let likeliest = llamaboot_kernels::max(&self.probabilities);
-        let cutoff = ((1.0 - top_p) / others as f32).max(min_p * likeliest);
-        self.sorted.clear();
-        let all = self.probabilities.iter().zip(0..).map(|(&p, token)| (p, token));
-        self.sorted.extend(all.filter(|&(p, _)| p >= cutoff));
-        if self.sorted.is_empty() {
-            // Only where every probability is NaN, or all are equal and rounding is unkind.
-            self.sorted.push((1.0, argmax(&self.probabilities) as u32));
-        }
-        self.sorted.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        if top_k > 0 {
-            self.sorted.truncate(top_k);
+        if sampling.dries() {
+            let (text, breakers) = (self.history.last(Self::KEPT), &self.dry_breakers);
+            dry::penalize(&mut self.probabilities, text, breakers, &mut self.pairs, sampling);
         }
     }
 
-    /// Cuts `sorted` behind the token with which the sum exceeds `top_p`; returns what remains.
-    fn keep_top_p(&mut self, top_p: f32) -> f32 {
-        let mut total = 0.0;
-        for (i, &(p, _)) in self.sorted.iter().enumerate() {
-            total += p;
-            if total > top_p {
-                self.sorted.truncate(i + 1);
-                break;
-            }
+    /// Fills `candidates` with what the filters leave of `probabilities`.
+    fn filter(&mut self) {
+        let Self { sampling, candidates, probabilities, .. } = self;
+        candidates.collect(probabilities, least(sampling, probabilities));
+        if sampling.top_k > 0 {
+            candidates.top_k(sampling.top_k);
+        } else {
+            candidates.sort();
         }
-        total
+        if sampling.typical_p < 1.0 {
+            candidates.typical(sampling.typical_p);
+        }
+        if let Some(top_p) = sampling.nucleus() {
+            candidates.top_p(top_p);
+        }
+        if sampling.min_p > 0.0 {
+            candidates.min_p(sampling.min_p);
+        }
+    }
+
+    /// Leaves one candidate, where there were no probabilities to choose by.
+    fn only(&mut self, token: u32) -> u32 {
+        self.candidates.set(token);
+        token
     }
 }
 
-/// The first index at which the running sum exceeds `coin`; the last where rounding prevents it.
-fn draw(probabilities: impl ExactSizeIterator<Item = f32>, coin: f32) -> usize {
-    let last = probabilities.len() - 1;
-    let mut sum = 0.0;
-    for (i, p) in probabilities.enumerate() {
-        sum += p;
-        if coin < sum {
-            return i;
-        }
+/// Tokens less likely than this need not even be sorted: the first filter that is on leaves them
+/// out. As in llama2.c, tokens below `(1 - top_p) / (n - 1)` cannot be among those that reach top_p.
+fn least(sampling: &Sampling, probabilities: &[f32]) -> f32 {
+    if sampling.top_k > 0 || sampling.typical_p < 1.0 {
+        0.0
+    } else if let Some(top_p) = sampling.nucleus() {
+        (1.0 - top_p) / probabilities.len().saturating_sub(1).max(1) as f32
+    } else {
+        sampling.min_p * llamaboot_kernels::max(probabilities)
     }
-    last
 }
