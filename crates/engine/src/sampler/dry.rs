@@ -26,7 +26,7 @@ pub(super) fn penalize(
     let breaks = |token: u32| breakers.binary_search(&token).is_ok();
     let unbroken = text.iter().rev().take_while(|&&token| !breaks(token)).count();
     let allowed = sampling.dry_allowed_length;
-    if text.len() <= allowed || unbroken < allowed {
+    if unbroken < allowed {
         return;
     }
     find_repeats(text, repeats);
