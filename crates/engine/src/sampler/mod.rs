@@ -223,7 +223,7 @@ impl Sampler {
 }
 
 /// Tokens less likely than this need not even be sorted: the first filter that is on leaves them
-/// out. As in llama2.c, tokens below `(1 - top_p) / (n - 1)` cannot be among those that reach top_p.
+/// out. As in llama2.c, those below `(1 - top_p) / (n - 1)` cannot be among those that reach top_p.
 fn least(sampling: &Sampling, probabilities: &[f32]) -> f32 {
     if sampling.top_k > 0 || sampling.typical_p < 1.0 {
         0.0
