@@ -142,7 +142,7 @@ pub(crate) fn converse(
     let head = read_header(&mut file)?;
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
-    let mut tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
+    let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
     let mut pieces = load(console, found, &mut file, &header, clock)?;
     if Settings::default().kernels().isa() != Isa::Scalar {
         let mut start_at = 0;
@@ -159,7 +159,7 @@ pub(crate) fn converse(
     let model = Model::new(&checkpoint);
     let settings = Settings::default();
     let (engine, plan) = start(&header, &model, &settings, threads)?;
-    let (template, unknown) = template_for(&header, &mut tokenizer);
+    let (template, unknown) = template_for(&header, &tokenizer);
     if let Some(message) = unknown {
         console.write(&format!("{message}\n"));
     }

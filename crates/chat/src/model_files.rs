@@ -43,7 +43,7 @@ pub fn tokenizer_for(header: &Header<'_>, bin: Option<&[u8]>) -> Result<Tokenize
 #[must_use]
 pub fn template_for(
     header: &Header<'_>,
-    tokenizer: &mut Tokenizer,
+    tokenizer: &Tokenizer,
 ) -> (Option<Template>, Option<&'static str>) {
     match header.gguf.as_ref().map(|gguf| Template::of(gguf, tokenizer)) {
         None => (None, None),

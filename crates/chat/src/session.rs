@@ -158,7 +158,7 @@ impl<'a> Session<'a> {
         let ModelInfo { name, format, memory } = &self.info;
         format!(
             "model {name}, {format}, {}\ntokenizer {}\nmemory {}\ncontext {} of {} tokens used\n{}",
-            if self.template.is_some() { "ChatML" } else { "no chat template" },
+            self.template.as_ref().map_or("no chat template", Template::name),
             self.tokenizer.kind(),
             bytes_text(*memory),
             self.engine.held().len(),
@@ -206,9 +206,9 @@ impl<'a> Session<'a> {
         if let Some(template) = &self.template {
             let mut prompt = core::mem::take(&mut self.pending);
             if self.engine.held().is_empty() && prompt.is_empty() {
-                prompt.extend(template.opening(self.tokenizer));
+                return template.first(self.tokenizer, template.default_system(), line);
             }
-            prompt.extend(template.user(self.tokenizer, line));
+            prompt.extend(template.next(self.tokenizer, line));
             return prompt;
         }
         self.forget();
@@ -260,7 +260,7 @@ impl<'a> Session<'a> {
         let Some(template) = &self.template else { return };
         self.pending = prompt[generated.prompt_tokens..].to_vec();
         self.pending.extend(generated.pending.filter(|_| generated.stop != Stop::End));
-        self.pending.extend(template.closing(self.tokenizer));
+        self.pending.extend(template.closing());
     }
 }
 

@@ -71,6 +71,23 @@ const END_TEXTS: &[&str] = &[
     "[EOS]",
 ];
 
+/// Tokens with these texts mark turns and roles. They are control tokens even where the file calls
+/// them user-defined, which would make them of what a user types.
+const MARKER_TEXTS: &[&str] = &[
+    "<s>",
+    "<bos>",
+    "<|begin_of_text|>",
+    "<|im_start|>",
+    "<|start_header_id|>",
+    "<|end_header_id|>",
+    "<start_of_turn>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "[INST]",
+    "[/INST]",
+];
+
 /// Builds the tokenizer. See [`Tokenizer::from_gguf`].
 pub(crate) fn read(gguf: &GgufVocab) -> Result<Tokenizer, Error> {
     let vocab_size = gguf.tokens.len();
@@ -178,7 +195,7 @@ fn finish(
 
 fn token_type(types: Option<&[i32]>, id: usize, token: &[u8]) -> TokenType {
     // A token that ends a text is one even where a converter took it for text.
-    if is_end_text(token) {
+    if is_end_text(token) || MARKER_TEXTS.iter().any(|text| text.as_bytes() == token) {
         return TokenType::Control;
     }
     types.and_then(|types| types.get(id)).map_or(TokenType::Normal, |&n| TokenType::from_gguf(n))

@@ -131,9 +131,18 @@ impl Tokenizer {
             Special::Plain => &self.user_defined,
             Special::Parse => &self.special,
         };
+        self.encode_parts(table, text, true)
+    }
+
+    /// The ids of plain text that goes on where other text ended: no space of SentencePiece's goes
+    /// before it.
+    pub fn encode_continuation(&self, text: &str) -> Vec<u32> {
+        self.encode_parts(&self.user_defined, text, false)
+    }
+
+    fn encode_parts(&self, table: &SpecialTokens, text: &str, mut starts: bool) -> Vec<u32> {
         let mut ids = Vec::new();
         let mut merger = Merger::default();
-        let mut starts = true;
         for part in table.partition(text) {
             match part {
                 Part::Token(id) => {
@@ -209,13 +218,6 @@ impl Tokenizer {
     /// The control or user-defined token with this text, such as `<|im_start|>`.
     pub fn control_id(&self, text: &str) -> Option<u32> {
         self.special.find(text)
-    }
-
-    /// As [`Tokenizer::control_id`]; from here on the text is plain text wherever a user types it,
-    /// also where the file calls the token user-defined.
-    pub fn reserve_control(&mut self, text: &str) -> Option<u32> {
-        self.user_defined.remove(text);
-        self.control_id(text)
     }
 
     /// What kind of tokenizer this is, for people: "llama2.c BPE", "SentencePiece BPE" or

@@ -79,13 +79,6 @@ impl SpecialTokens {
         self.groups.len()
     }
 
-    /// Searches for the token with this text no more.
-    pub(crate) fn remove(&mut self, text: &str) {
-        for group in &mut self.groups {
-            group.tokens.retain(|(token, _)| token != text.as_bytes());
-        }
-    }
-
     /// The token whose text is exactly `text`.
     pub(crate) fn find(&self, text: &str) -> Option<u32> {
         let group = self.groups.iter().find(|group| group.len == text.len())?;

@@ -65,8 +65,8 @@ fn converse(bytes: &[u8], script: &mut Script) {
     let model = Model::new(&checkpoint);
     let plan = MemoryPlan::new(&header, bytes.len() as u64, 256, 32, 1, KvType::F32);
     let engine = Engine::new(&model, &plan, Kernels::best(), &SingleThread).unwrap();
-    let mut tokenizer = tokenizer_for(&header, None).unwrap();
-    let (template, _) = template_for(&header, &mut tokenizer);
+    let tokenizer = tokenizer_for(&header, None).unwrap();
+    let (template, _) = template_for(&header, &tokenizer);
     let mut settings = Settings::default();
     settings.set("temperature", "0").unwrap();
     let info = ModelInfo { name: "m".into(), format: "f".into(), memory: 0 };

@@ -9,7 +9,7 @@ use llamaboot_engine::Sampling;
 
 pub(crate) fn run(args: &Chat) -> Result<()> {
     let loaded = Loaded::open(&args.file)?;
-    let mut tokenizer = loaded.tokenizer()?;
+    let tokenizer = loaded.tokenizer()?;
     let engine = loaded.engine(&args.run, loaded.longest_context(&args.run)?)?;
     let settings = Settings {
         sampling: sampling(&args.sampling, Sampling::default()),
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Chat) -> Result<()> {
         kv: args.run.kv(),
         speculation: args.sampling.speculation(),
     };
-    let (mut template, unknown) = template_for(&loaded.header, &mut tokenizer);
+    let (mut template, unknown) = template_for(&loaded.header, &tokenizer);
     if let Some(message) = unknown {
         eprintln!("llamaboot: {message}");
     }
