@@ -1,0 +1,275 @@
+//! Reads a text along a grammar, a character at a time, in every way the grammar gives.
+//!
+//! The grammar has become a program; a head is a place in it and a stack of places to go back to:
+//!
+//! ```text
+//! follow(at, stack):
+//!   Char, Class   → a head waits here
+//!   Split(a, b)   → follow(a, stack), follow(b, stack)
+//!   Jump(a)       → follow(a, stack)
+//!   Call(a)       → follow(a, push(stack, at + 1))
+//!   Return        → follow(pop(stack)); with the empty stack, the text may end
+//! step(c):  heads = ∪ follow(at + 1, stack) over the heads that wait for c
+//! ```
+//! A place that was followed with the same stack is not followed again, so loops over nothing end,
+//! and calls that nothing follows are jumps, so a list that calls itself at its end keeps its stack
+//! flat. What a step may cost is capped; past the caps a piece is not allowed.
+
+use super::Grammar;
+use super::class::{Class, Partial};
+use super::seen::Seen;
+use super::stacks::{EMPTY, Stacks};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cell::{Cell, RefCell};
+
+/// The most heads. A source of 64 KiB seldom has as many alternatives.
+pub(super) const MAX_HEADS: usize = 4096;
+
+/// The most places that are followed for one character.
+const MAX_FOLLOWED: usize = 4 * MAX_HEADS;
+
+/// One step of a grammar's program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Op {
+    /// Reads this character.
+    Char(char),
+    /// Reads a character of the class with this number.
+    Class(u32),
+    /// Goes on at both places.
+    Split(u32, u32),
+    /// Goes on there.
+    Jump(u32),
+    /// Goes on there, and behind this once it returns.
+    Call(u32),
+    /// Goes back to where the rule was called.
+    Return,
+}
+
+/// A grammar that can be followed.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) code: Vec<Op>,
+    pub(super) classes: Vec<Class>,
+    /// Where the root rule begins.
+    pub(super) root: u32,
+}
+
+impl Program {
+    /// Whether a head at this place wants some character from the first to the last of `range`.
+    fn wants(&self, at: u32, range: (u32, u32)) -> bool {
+        match self.code[at as usize] {
+            Op::Char(c) => (range.0..=range.1).contains(&u32::from(c)),
+            Op::Class(class) => {
+                let class = &self.classes[class as usize];
+                if range.0 == range.1 { class.contains(range.0) } else { class.meets(range) }
+            }
+            Op::Split(..) | Op::Jump(_) | Op::Call(_) | Op::Return => false,
+        }
+    }
+
+    /// Whether heads can be followed from the root within the caps.
+    pub(super) fn can_start(&self) -> bool {
+        Work::new().start(self).is_some()
+    }
+}
+
+/// A place in the program and the stack it has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) at: u32,
+    pub(super) stack: u32,
+}
+
+/// The stacks, and room for a step that outlives it so that steps need not allocate.
+#[derive(Debug, Clone)]
+struct Work {
+    stacks: Stacks,
+    seen: Seen,
+    follow: Vec<Head>,
+    heads: Vec<Head>,
+    next: Vec<Head>,
+}
+
+/// Where a text has come to in a grammar.
+///
+/// ```
+/// use llamaboot_chat::{Grammar, GrammarState};
+/// let grammar = Grammar::parse("root ::= \"ja\" | \"nein\"").unwrap();
+/// let mut state = GrammarState::new(&grammar);
+/// assert!(state.allows(b"n") && !state.allows(b"jo"));
+/// assert!(state.accept(b"nei") && !state.may_end());
+/// assert!(state.accept(b"n") && state.must_end());
+/// ```
+#[derive(Debug, Clone)]
+pub struct GrammarState {
+    program: Arc<Program>,
+    heads: Vec<Head>,
+    partial: Partial,
+    /// Bytes that a piece may begin with, once they have been asked for.
+    first: Cell<Option<[u64; 4]>>,
+    work: RefCell<Work>,
+}
+
+impl GrammarState {
+    /// Before the first character.
+    #[must_use]
+    pub fn new(grammar: &Grammar) -> Self {
+        let program = grammar.program.clone();
+        let mut work = Work::new();
+        // A grammar that cannot start is refused when it is parsed.
+        let heads = work.start(&program).map(|()| work.heads.clone()).unwrap_or_default();
+        let (partial, first) = (Partial::default(), Cell::new(None));
+        Self { program, heads, partial, first, work: RefCell::new(work) }
+    }
+
+    /// Whether a piece may come next: any bytes, also such that begin or end inside a UTF-8
+    /// character, which then must be the beginning of one that may stand there. An empty piece
+    /// always may; a caller that wants text has to leave tokens without any out.
+    #[must_use]
+    pub fn allows(&self, bytes: &[u8]) -> bool {
+        let Some(&byte) = bytes.first() else { return true };
+        if !self.may_begin_with(byte) {
+            return false;
+        }
+        let mut work = self.work.borrow_mut();
+        let frames = work.stacks.len();
+        let allowed = work.run(&self.program, &self.heads, self.partial, bytes).is_some();
+        work.stacks.truncate(frames);
+        allowed
+    }
+
+    /// Goes on behind a piece; `false`, and nothing has changed, where it is not allowed.
+    pub fn accept(&mut self, bytes: &[u8]) -> bool {
+        let work = self.work.get_mut();
+        let frames = work.stacks.len();
+        let Some(partial) = work.run(&self.program, &self.heads, self.partial, bytes) else {
+            work.stacks.truncate(frames);
+            return false;
+        };
+        self.partial = partial;
+        core::mem::swap(&mut self.heads, &mut work.heads);
+        work.stacks.collect(&mut self.heads);
+        self.first.set(None);
+        true
+    }
+
+    /// Whether the text so far is complete, so that it may end here.
+    #[must_use]
+    pub fn may_end(&self) -> bool {
+        self.partial.missing == 0 && self.heads.iter().any(|head| self.is_end(head))
+    }
+
+    /// Whether nothing can follow but the end.
+    #[must_use]
+    pub fn must_end(&self) -> bool {
+        self.partial.missing == 0 && self.heads.iter().all(|head| self.is_end(head))
+    }
+
+    /// Heads wait only for characters, and for the end.
+    fn is_end(&self, head: &Head) -> bool {
+        self.program.code[head.at as usize] == Op::Return
+    }
+
+    /// Most tokens of a vocabulary fail here.
+    fn may_begin_with(&self, byte: u8) -> bool {
+        let bytes = self.first.get().unwrap_or_else(|| {
+            let bytes = self.first_bytes();
+            self.first.set(Some(bytes));
+            bytes
+        });
+        bytes[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1
+    }
+
+    fn first_bytes(&self) -> [u64; 4] {
+        let mut bytes = [0; 4];
+        for byte in 0..=255 {
+            let range = self.partial.push(byte).and_then(Partial::completions);
+            let wanted = |range| self.heads.iter().any(|head| self.program.wants(head.at, range));
+            if range.is_some_and(wanted) {
+                bytes[usize::from(byte >> 6)] |= 1 << (byte & 63);
+            }
+        }
+        bytes
+    }
+}
+
+impl Work {
+    fn new() -> Self {
+        let (follow, heads, next) = (Vec::new(), Vec::new(), Vec::new());
+        Self { stacks: Stacks::new(), seen: Seen::default(), follow, heads, next }
+    }
+
+    /// `heads` become those before the first character; `None` past the caps.
+    fn start(&mut self, program: &Program) -> Option<()> {
+        self.follow.push(Head { at: program.root, stack: EMPTY });
+        self.follow_all(program)
+    }
+
+    /// `self.heads` become those behind `bytes`, and the character that is then incomplete is
+    /// returned; `None` where the bytes cannot follow.
+    fn run(
+        &mut self,
+        program: &Program,
+        heads: &[Head],
+        mut partial: Partial,
+        bytes: &[u8],
+    ) -> Option<Partial> {
+        self.heads.clear();
+        self.heads.extend_from_slice(heads);
+        for &byte in bytes {
+            partial = partial.push(byte)?;
+            if partial.missing == 0 {
+                self.step(program, partial.value)?;
+                partial = Partial::default();
+            }
+        }
+        if partial.missing > 0 {
+            let range = partial.completions()?;
+            self.heads.iter().find(|head| program.wants(head.at, range))?;
+        }
+        Some(partial)
+    }
+
+    fn step(&mut self, program: &Program, c: u32) -> Option<()> {
+        self.follow.clear();
+        for &Head { at, stack } in &self.heads {
+            if program.wants(at, (c, c)) {
+                self.follow.push(Head { at: at + 1, stack });
+            }
+        }
+        self.follow_all(program)
+    }
+
+    fn follow_all(&mut self, program: &Program) -> Option<()> {
+        self.seen.clear();
+        self.next.clear();
+        while let Some(head) = self.follow.pop() {
+            if !self.seen.insert(head) {
+                continue;
+            }
+            if self.seen.len() > MAX_FOLLOWED {
+                return None;
+            }
+            let stack = head.stack;
+            match program.code[head.at as usize] {
+                Op::Char(_) | Op::Class(_) => self.next.push(head),
+                Op::Split(a, b) => {
+                    self.follow.push(Head { at: a, stack });
+                    self.follow.push(Head { at: b, stack });
+                }
+                Op::Jump(at) => self.follow.push(Head { at, stack }),
+                Op::Call(at) => {
+                    let stack = self.stacks.push(stack, head.at + 1)?;
+                    self.follow.push(Head { at, stack });
+                }
+                Op::Return => match self.stacks.pop(stack) {
+                    Some((at, stack)) => self.follow.push(Head { at, stack }),
+                    None => self.next.push(head),
+                },
+            }
+        }
+        core::mem::swap(&mut self.heads, &mut self.next);
+        (1..=MAX_HEADS).contains(&self.heads.len()).then_some(())
+    }
+}
