@@ -160,10 +160,10 @@ impl GrammarState {
         self.partial.missing == 0 && self.heads.iter().any(|head| self.is_end(head))
     }
 
-    /// Whether nothing can follow but the end.
+    /// Whether nothing can follow but the end. Inside a character some head waits for it.
     #[must_use]
     pub fn must_end(&self) -> bool {
-        self.partial.missing == 0 && self.heads.iter().all(|head| self.is_end(head))
+        self.heads.iter().all(|head| self.is_end(head))
     }
 
     /// Heads wait only for characters, and for the end.
