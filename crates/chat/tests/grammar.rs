@@ -305,22 +305,6 @@ const PIECES: &[&[u8]] = &[
     b"\xed\xa0",
 ];
 
-/// Ends a text: what closes comes first, strings before all, and then what leads to such.
-fn finish(state: &mut GrammarState, text: &mut Vec<u8>) {
-    let closers = *b"\"}]:0eulsradc\\[";
-    for _ in 0..1000 {
-        if state.may_end() {
-            return;
-        }
-        let bytes = closers.into_iter().chain(0x80..=0xbf);
-        let byte = bytes.into_iter().find(|&byte| state.allows(&[byte]));
-        let byte = byte.unwrap_or_else(|| panic!("nothing follows {text:02x?}"));
-        assert!(state.accept(&[byte]));
-        text.push(byte);
-    }
-    panic!("no end of {text:02x?}");
-}
-
 /// serde_json is the oracle. It also wants numbers to fit a double, which is no matter of grammar.
 fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<Value>(text).map_or_else(
@@ -379,9 +363,14 @@ proptest! {
             let piece = allowed[pick.index(allowed.len())];
             prop_assert!(state.accept(piece));
             text.extend_from_slice(piece);
+            let completion = state.completion().unwrap();
+            let whole = [&text[..], &completion].concat();
+            prop_assert!(is_json(&whole), "{}", String::from_utf8_lossy(&whole));
+            prop_assert_eq!(state.completion_len(), Some(completion.len()));
+            prop_assert!(state.allows(&completion));
+            let mut ended = state.clone();
+            prop_assert!(ended.accept(&completion) && ended.may_end());
         }
-        finish(&mut state, &mut text);
-        prop_assert!(is_json(&text), "{}", String::from_utf8_lossy(&text));
     }
 
     #[test]

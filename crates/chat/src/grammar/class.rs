@@ -52,6 +52,26 @@ impl Class {
         if c < 128 { self.ascii >> c & 1 == 1 } else { self.meets((c, c)) }
     }
 
+    /// The character with the fewest bytes; of those, the first that can be printed.
+    pub(super) fn shortest(&self) -> char {
+        const PRINTABLE: u128 = (1 << 0x7f) - (1 << 0x20);
+        let printable = char::from((self.ascii & PRINTABLE).trailing_zeros() as u8);
+        // An empty class is refused when it is read.
+        let first = || self.first((0, LAST)).unwrap_or_default();
+        if printable.is_ascii() { printable } else { first() }
+    }
+
+    /// The first character from the first to the last of `range`.
+    pub(super) fn first(&self, range: (u32, u32)) -> Option<char> {
+        let at = self.runs.partition_point(|run| run.1 < range.0);
+        self.runs[at..].iter().take_while(|run| run.0 <= range.1).find_map(|run| {
+            let (first, last) = (run.0.max(range.0), run.1.min(range.1));
+            let surrogate = (SURROGATES.0..=SURROGATES.1).contains(&first);
+            let first = if surrogate { SURROGATES.1 + 1 } else { first };
+            char::from_u32(first).filter(|_| first <= last)
+        })
+    }
+
     /// Whether some number from the first to the last of `range` is in it.
     pub(super) fn meets(&self, range: (u32, u32)) -> bool {
         let at = self.runs.partition_point(|run| run.1 < range.0);
@@ -163,6 +183,8 @@ mod tests {
             let within = ranges.iter().any(|&(first, last)| (first..=last).contains(&c));
             assert_eq!(class.contains(c.into()), within, "{c:?}");
             assert_eq!(others.contains(c.into()), !within, "{c:?}");
+            let one = (c.into(), c.into());
+            assert_eq!(class.first(one).is_some(), within, "{c:?}");
         }
         assert!(
             Class::new(alloc::vec![('\0', '\u{d7ff}'), ('\u{e000}', char::MAX)], true).is_empty()
@@ -170,5 +192,23 @@ mod tests {
         assert!(
             !Class::new(alloc::vec![('\0', '\u{d7ff}'), ('\u{e001}', char::MAX)], true).is_empty()
         );
+    }
+
+    #[test]
+    fn the_shortest_character_is_printed_if_it_can_be() {
+        for (ranges, negated, shortest) in [
+            (alloc::vec![], true, ' '),
+            (alloc::vec![('z', 'é'), ('\n', '\n'), ('c', 'c')], false, 'c'),
+            (alloc::vec![('\u{7f}', 'é'), ('ぁ', 'ゟ')], false, '\u{7f}'),
+            (alloc::vec![('\t', '\t'), ('é', 'é')], false, '\t'),
+            (alloc::vec![('\0', '\u{d7ff}')], true, '\u{e000}'),
+        ] {
+            assert_eq!(Class::new(ranges, negated).shortest(), shortest);
+        }
+        let class = Class::new(alloc::vec![('a', 'c'), ('é', 'ë'), ('ぁ', 'ゟ')], false);
+        assert_eq!(class.first(('b'.into(), LAST)), Some('b'));
+        assert_eq!(class.first(('d'.into(), 'ê'.into())), Some('é'));
+        assert_eq!(class.first(('d'.into(), 'è'.into())), None);
+        assert_eq!(class.first(('ì'.into(), LAST)), Some('ぁ'));
     }
 }

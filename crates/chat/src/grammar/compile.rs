@@ -3,13 +3,14 @@
 //! ```text
 //! x y      x, y                             name   Call(its first place)
 //! x | y    Split(1, 2)  1: x, Jump(3)  2: y  3:
-//! x{2,}    x  1: x, Split(1, 2)  2:         x*     1: Split(2, 3)  2: x, Jump(1)  3:
+//! x{2,}    x  1: x, Split(2, 1)  2:         x*     1: Split(3, 2)  2: x, Jump(1)  3:
 //! x{0,2}   Split(1, 3)  1: x, Split(2, 3)  2: x  3:
 //! ```
 //! Then calls that only `Return` follows become jumps, and steps that lead to a jump lead to where
 //! it goes. A rule that could call itself before it has read a character would be followed for
 //! ever; it is found by a walk through the calls that may come first.
 
+use super::ends::{Ends, MAX_LACK};
 use super::machine::{MAX_HEADS, Op, Program};
 use super::parse::{Node, Parsed, Rule};
 use super::{GrammarError, MAX_GRAMMAR_STEPS};
@@ -42,7 +43,12 @@ pub(super) fn compile(parsed: Parsed) -> Result<Program, GrammarError> {
         }
     }
     link(&mut code, &starts);
-    let program = Program { code, classes, root: starts[root] };
+    let ends = Ends::new(&code, &classes);
+    if ends.cost(starts[root]) > MAX_LACK {
+        let expected = format!("a root that can end after at most {MAX_LACK} bytes");
+        return Err(wrong(rules[root].line, expected, "none that does"));
+    }
+    let program = Program { code, classes, ends, root: starts[root] };
     if !program.can_start() {
         let expected = format!("a root that begins in at most {MAX_HEADS} ways");
         return Err(wrong(rules[root].line, expected, "more"));
@@ -112,6 +118,7 @@ fn write(code: &mut Vec<Op>, node: &Node) -> Option<()> {
     }
 }
 
+/// A loop has its exit first: of equal ways to the end, the first is taken.
 fn repeat(code: &mut Vec<Op>, node: &Node, least: u32, most: Option<u32>) -> Option<()> {
     let mut last = code.len() as u32;
     for _ in 0..least {
@@ -123,13 +130,13 @@ fn repeat(code: &mut Vec<Op>, node: &Node, least: u32, most: Option<u32>) -> Opt
         }
     }
     match most {
-        None if least > 0 => push(code, Op::Split(last, code.len() as u32 + 1)),
+        None if least > 0 => push(code, Op::Split(code.len() as u32 + 1, last)),
         None => {
             let split = code.len();
             push(code, Op::Split(0, 0))?;
             write(code, node)?;
             push(code, Op::Jump(split as u32))?;
-            code[split] = Op::Split(split as u32 + 1, code.len() as u32);
+            code[split] = Op::Split(code.len() as u32, split as u32 + 1);
             Some(())
         }
         Some(most) => {

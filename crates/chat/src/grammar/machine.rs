@@ -14,9 +14,13 @@
 //! A place that was followed with the same stack is not followed again, so loops over nothing end,
 //! and calls that nothing follows are jumps, so a list that calls itself at its end keeps its stack
 //! flat. What a step may cost is capped; past the caps a piece is not allowed.
+//!
+//! What is to be followed is a stack, of which the first way is taken first, so heads come in the
+//! order of the grammar. A head from which no end can be reached is none.
 
 use super::Grammar;
 use super::class::{Class, Partial};
+use super::ends::{Ends, MAX_LACK, push_char};
 use super::seen::Seen;
 use super::stacks::{EMPTY, Stacks};
 use alloc::sync::Arc;
@@ -51,6 +55,7 @@ pub(super) enum Op {
 pub(super) struct Program {
     pub(super) code: Vec<Op>,
     pub(super) classes: Vec<Class>,
+    pub(super) ends: Ends,
     /// Where the root rule begins.
     pub(super) root: u32,
 }
@@ -65,6 +70,15 @@ impl Program {
                 if range.0 == range.1 { class.contains(range.0) } else { class.meets(range) }
             }
             Op::Split(..) | Op::Jump(_) | Op::Call(_) | Op::Return => false,
+        }
+    }
+
+    /// A character that [`Program::wants`].
+    fn wanted(&self, at: u32, range: (u32, u32)) -> Option<char> {
+        match self.code[at as usize] {
+            Op::Char(c) => Some(c).filter(|_| self.wants(at, range)),
+            Op::Class(class) => self.classes[class as usize].first(range),
+            Op::Split(..) | Op::Jump(_) | Op::Call(_) | Op::Return => None,
         }
     }
 
@@ -166,6 +180,66 @@ impl GrammarState {
         self.heads.iter().all(|head| self.is_end(head))
     }
 
+    /// The shortest text, in bytes, with which the text so far is complete; of equals the first in
+    /// the grammar, and of a class what can be printed before what cannot. Empty where the text may
+    /// end here; `None` where no end can be reached, which is after no piece that was accepted.
+    ///
+    /// ```
+    /// use llamaboot_chat::{Grammar, GrammarState};
+    /// let mut state = GrammarState::new(&Grammar::json());
+    /// assert!(state.accept(br#"{"a": [1, "b"#));
+    /// assert_eq!(state.completion().unwrap(), br#""]}"#);
+    /// assert_eq!(state.completion_len(), Some(3));
+    /// ```
+    /// The text is complete with it also if [`GrammarState::accept`] should refuse it, as it may
+    /// if an ambiguous grammar gets more ways to read it than are followed at once.
+    #[must_use]
+    pub fn completion(&self) -> Option<Vec<u8>> {
+        let Program { code, classes, ends, .. } = &*self.program;
+        let (len, Head { mut at, mut stack }) = self.nearest_end()?;
+        let mut text = Vec::with_capacity(len as usize);
+        if self.partial.missing > 0 {
+            let c = self.program.wanted(at, self.partial.completions()?)?;
+            push_char(&mut text, c, c.len_utf8() - self.partial.missing as usize);
+            at += 1;
+        }
+        let work = self.work.borrow();
+        ends.write(code, classes, at, &mut text);
+        while let Some((back, below)) = work.stacks.pop(stack) {
+            ends.write(code, classes, back, &mut text);
+            stack = below;
+        }
+        Some(text)
+    }
+
+    /// How many bytes [`GrammarState::completion`] has, without making it: a glance at each way in
+    /// which the text so far can be read. Each byte of the completion makes it one less.
+    #[must_use]
+    pub fn completion_len(&self) -> Option<usize> {
+        self.nearest_end().map(|(len, _)| len as usize)
+    }
+
+    /// The head that lacks the fewest bytes, and how many.
+    fn nearest_end(&self) -> Option<(u32, Head)> {
+        let Program { ends, .. } = &*self.program;
+        let work = self.work.borrow();
+        let mut range = None;
+        if self.partial.missing > 0 {
+            range = Some(self.partial.completions()?);
+        }
+        let lacks = self.heads.iter().filter_map(|&head| {
+            let cost = match range {
+                None => ends.cost(head.at),
+                Some(range) if self.program.wants(head.at, range) => {
+                    self.partial.missing + ends.cost(head.at + 1)
+                }
+                Some(_) => return None,
+            };
+            Some((cost + work.stacks.cost(head.stack), head))
+        });
+        lacks.min_by_key(|(lack, _)| *lack)
+    }
+
     /// Heads wait only for characters, and for the end.
     fn is_end(&self, head: &Head) -> bool {
         self.program.code[head.at as usize] == Op::Return
@@ -233,7 +307,7 @@ impl Work {
 
     fn step(&mut self, program: &Program, c: u32) -> Option<()> {
         self.follow.clear();
-        for &Head { at, stack } in &self.heads {
+        for &Head { at, stack } in self.heads.iter().rev() {
             if program.wants(at, (c, c)) {
                 self.follow.push(Head { at: at + 1, stack });
             }
@@ -245,7 +319,8 @@ impl Work {
         self.seen.clear();
         self.next.clear();
         while let Some(head) = self.follow.pop() {
-            if !self.seen.insert(head) {
+            let lack = program.ends.cost(head.at).saturating_add(self.stacks.cost(head.stack));
+            if lack > MAX_LACK || !self.seen.insert(head) {
                 continue;
             }
             if self.seen.len() > MAX_FOLLOWED {
@@ -255,12 +330,13 @@ impl Work {
             match program.code[head.at as usize] {
                 Op::Char(_) | Op::Class(_) => self.next.push(head),
                 Op::Split(a, b) => {
-                    self.follow.push(Head { at: a, stack });
                     self.follow.push(Head { at: b, stack });
+                    self.follow.push(Head { at: a, stack });
                 }
                 Op::Jump(at) => self.follow.push(Head { at, stack }),
                 Op::Call(at) => {
-                    let stack = self.stacks.push(stack, head.at + 1)?;
+                    let back = head.at + 1;
+                    let stack = self.stacks.push(stack, back, program.ends.cost(back))?;
                     self.follow.push(Head { at, stack });
                 }
                 Op::Return => match self.stacks.pop(stack) {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! source ─ parse ─▶ rules ─ compile: checks, then ─▶ program ─ machine ─▶ may this piece follow?
+//!                                                       └─── ends ──────▶ how to end from here?
 //!
 //! rule     = name "::=" choice                    the text is one `root`
 //! choice   = sequence ("|" sequence)*             a new line may follow "|" and "::="
@@ -16,6 +17,7 @@
 
 mod class;
 mod compile;
+mod ends;
 mod json;
 mod machine;
 mod parse;
@@ -35,8 +37,8 @@ pub const MAX_GRAMMAR_BYTES: usize = 64 << 10;
 /// The most steps that a grammar may have once repetitions are written out.
 pub const MAX_GRAMMAR_STEPS: usize = 64 << 10;
 
-/// A parsed grammar, checked: every rule it names exists, there is no left recursion, and its size
-/// is bounded. Clones share what they hold.
+/// A parsed grammar, checked: every rule it names exists, there is no left recursion, some text is
+/// complete, and its size is bounded. Clones share what they hold.
 #[derive(Debug, Clone)]
 pub struct Grammar {
     program: Arc<Program>,

@@ -6,6 +6,7 @@
 //! ```text
 //! stack        = number of its top frame
 //! push(s, b)   = the child of s that goes back to b, else a new one
+//! cost(s)      = Σ cost(b) over its frames, added up as they are pushed
 //! pop(s)       = where s goes back to, and the frame below s
 //! ```
 //! Equal stacks have equal numbers, so comparing them takes no time however deep they are, and the
@@ -24,6 +25,8 @@ pub(super) const EMPTY: u32 = 0;
 struct Frame {
     back: u32,
     below: u32,
+    /// What this frame and those below it cost.
+    cost: u32,
     /// The newest frame that was pushed on this one.
     child: u32,
     /// The next older frame that was pushed on the same one.
@@ -41,13 +44,14 @@ pub(super) struct Stacks {
 impl Stacks {
     /// The empty stack alone.
     pub(super) fn new() -> Self {
-        let frames = alloc::vec![Frame { back: 0, below: EMPTY, child: EMPTY, sibling: EMPTY }];
-        Self { frames, collect_at: COLLECT_LEAST }
+        let empty = Frame { back: 0, below: EMPTY, cost: 0, child: EMPTY, sibling: EMPTY };
+        Self { frames: alloc::vec![empty], collect_at: COLLECT_LEAST }
     }
 
-    /// The stack with `back` on top; `None` where that would be too many frames.
-    pub(super) fn push(&mut self, stack: u32, back: u32) -> Option<u32> {
-        let newest = self.frames[stack as usize].child;
+    /// The stack with `back` on top, which costs `cost` whenever it is pushed; `None` where that
+    /// would be too many frames.
+    pub(super) fn push(&mut self, stack: u32, back: u32, cost: u32) -> Option<u32> {
+        let Frame { child: newest, cost: below, .. } = self.frames[stack as usize];
         let mut child = newest;
         while child != EMPTY {
             let frame = &self.frames[child as usize];
@@ -60,7 +64,8 @@ impl Stacks {
             return None;
         }
         child = self.frames.len() as u32;
-        self.frames.push(Frame { back, below: stack, child: EMPTY, sibling: newest });
+        let cost = below.saturating_add(cost);
+        self.frames.push(Frame { back, below: stack, cost, child: EMPTY, sibling: newest });
         self.frames[stack as usize].child = child;
         Some(child)
     }
@@ -69,6 +74,11 @@ impl Stacks {
     pub(super) fn pop(&self, stack: u32) -> Option<(u32, u32)> {
         let frame = &self.frames[stack as usize];
         (stack != EMPTY).then_some((frame.back, frame.below))
+    }
+
+    /// What its frames cost.
+    pub(super) fn cost(&self, stack: u32) -> u32 {
+        self.frames[stack as usize].cost
     }
 
     /// Number of frames, for [`Stacks::truncate`].
@@ -107,7 +117,7 @@ impl Stacks {
             let below = new[frame.below as usize];
             let child = kept.frames.len() as u32;
             let sibling = core::mem::replace(&mut kept.frames[below as usize].child, child);
-            kept.frames.push(Frame { back: frame.back, below, child: EMPTY, sibling });
+            kept.frames.push(Frame { below, child: EMPTY, sibling, ..*frame });
             new[number] = child;
         }
         kept.collect_at = 2 * kept.frames.len() + COLLECT_LEAST;
@@ -126,7 +136,7 @@ mod tests {
     use super::*;
 
     fn push_all(stacks: &mut Stacks, backs: &[u32]) -> u32 {
-        backs.iter().fold(EMPTY, |stack, &back| stacks.push(stack, back).unwrap())
+        backs.iter().fold(EMPTY, |stack, &back| stacks.push(stack, back, back + 1).unwrap())
     }
 
     fn backs(stacks: &Stacks, mut stack: u32) -> Vec<u32> {
@@ -169,6 +179,8 @@ mod tests {
         assert_eq!(stacks.len(), 1 + 4 * 3);
         for head in &heads {
             assert_eq!(backs(&stacks, head.stack), [head.at % 7, head.at, head.at + 1]);
+            let cost: u32 = backs(&stacks, head.stack).iter().map(|back| back + 1).sum();
+            assert_eq!(stacks.cost(head.stack), cost);
             let again = push_all(&mut stacks, &[head.at % 7, head.at, head.at + 1]);
             assert_eq!(again, head.stack);
         }
@@ -179,9 +191,10 @@ mod tests {
         let mut stacks = Stacks::new();
         let mut stack = EMPTY;
         for i in 1..MAX_FRAMES as u32 {
-            stack = stacks.push(stack, i).unwrap();
+            stack = stacks.push(stack, i, i).unwrap();
         }
-        assert_eq!(stacks.push(stack, 0), None);
+        assert_eq!(stacks.push(stack, 0, 0), None);
+        assert_eq!(stacks.cost(stack), u32::MAX);
         assert_eq!(stacks.len(), MAX_FRAMES);
     }
 }
