@@ -22,6 +22,7 @@ mod line_editor;
 mod menu;
 mod model_files;
 mod progress;
+pub mod screen;
 mod session;
 mod settings;
 mod template;

@@ -1,0 +1,3 @@
+//! What a screen needs to show text.
+
+pub mod font;
