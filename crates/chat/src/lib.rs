@@ -17,6 +17,7 @@ mod commands;
 mod console;
 mod generate;
 mod grammar;
+pub mod keyboard;
 mod keys;
 mod line_editor;
 mod menu;
