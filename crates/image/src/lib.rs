@@ -96,17 +96,23 @@ impl Entry {
     }
 }
 
-/// What a stick holds beside its models: the boot program and the licences of this project.
+/// What a stick holds beside its models: the boot program, the licences of this project, files of
+/// text, and files of zeros that are written over later, of so many bytes.
 #[must_use]
-pub fn boot_entries(efi: PathBuf) -> Vec<Entry> {
+pub fn boot_entries(efi: PathBuf, texts: &[(&str, &str)], reserved: &[(&str, u64)]) -> Vec<Entry> {
     let license = |name: &str, text: &str| {
         Entry::new(format!("LICENSES/{name}"), Content::Bytes(text.as_bytes().to_vec()))
     };
-    vec![
+    let mut entries = vec![
         Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi)),
+        license("FONTS-OFL.txt", include_str!("../../../assets/fonts/LICENSE-OFL.txt")),
         license("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
         license("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),
-    ]
+    ];
+    let bytes = |name: &str, bytes| Entry::new(name, Content::Bytes(bytes));
+    entries.extend(texts.iter().map(|(name, text)| bytes(name, text.as_bytes().to_vec())));
+    entries.extend(reserved.iter().map(|(name, len)| bytes(name, vec![0; *len as usize])));
+    entries
 }
 
 /// Writes a bootable image of `entries` to `output`: [`Plan::new`], then [`Plan::write`].
