@@ -160,22 +160,33 @@ impl<'a> Engine<'a> {
         KvCache::bytes(&self.model.config, self.context(), self.kv())
     }
 
-    /// Keeps keys and values so from here on; the sequence is forgotten.
+    /// Keeps keys and values of so many positions (at least one, and at most as many as the model
+    /// was made for) in this form from here on; the sequence is forgotten.
     ///
     /// # Errors
     /// [`EngineError::OutOfMemory`] where there is no room for them; they are then kept as before.
-    pub fn set_kv(&mut self, kv: KvType) -> Result<(), EngineError> {
-        let (config, context, before) = (&self.model.config, self.context(), self.kv());
+    pub fn set_cache(&mut self, context: usize, kv: KvType) -> Result<(), EngineError> {
+        let config = &self.model.config;
+        let context = context.clamp(1, config.seq_len);
+        let before = (self.context(), self.kv());
         self.held.clear();
-        if kv == before {
+        if (context, kv) == before {
             return Ok(());
         }
         // The old one goes first: there may not be room for both.
-        self.cache = KvCache::new(config, 0, before)?;
+        self.cache = KvCache::new(config, 0, kv)?;
         match KvCache::new(config, context, kv) {
             Ok(cache) => self.cache = cache,
             Err(error) => {
-                self.cache = KvCache::new(config, context, before)?;
+                // Memory may have come apart meanwhile: then a shorter one.
+                let mut context = before.0;
+                self.cache = loop {
+                    match KvCache::new(config, context, before.1) {
+                        Ok(cache) => break cache,
+                        Err(fault) if context == 0 => return Err(fault.into()),
+                        Err(_) => context /= 2,
+                    }
+                };
                 return Err(error.into());
             }
         }
