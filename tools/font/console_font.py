@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Makes assets/fonts/console{16,24,32}.psf, the screen's fonts, from a bitmap font of X11.
 
-The source is Debian's xfonts-terminus (SIL OFL 1.1), the files ter-u{16,24,32}n_unicode.pcf.gz.
-All their glyphs are taken as they are; the few that a chat needs and the source lacks are drawn
-here (`drawn`). Usage, from the root of the project:
+The source is Debian's xfonts-terminus (SIL OFL 1.1), the files ter-u{16n,24b,32n}_unicode.pcf.gz:
+the bold face at 24, where the normal one has lines of a single pixel that are hard to read. All
+their glyphs are taken as they are; the few that a chat needs and the source lacks are drawn here
+(`drawn`). Usage, from the root of the project:
 
     apt-get download xfonts-terminus && dpkg -x xfonts-terminus_*.deb PACKAGE
     python3 tools/font/console_font.py PACKAGE/usr/share/fonts/X11/misc
@@ -23,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZES = [16, 24, 32]
+FACES = {16: "n", 24: "b", 32: "n"}
 
 # Tables of a PCF file that are read, and bits of their formats.
 METRICS, BITMAPS, ENCODINGS = 1 << 2, 1 << 3, 1 << 5
@@ -107,7 +109,7 @@ def pcf_encodings(table):
 
 def source(folder, size):
     """Every character of the source as rows of 0 and 1, all of one size."""
-    data = gzip.decompress((folder / f"ter-u{size}n_unicode.pcf.gz").read_bytes())
+    data = gzip.decompress((folder / f"ter-u{size}{FACES[size]}_unicode.pcf.gz").read_bytes())
     tables = pcf_tables(data)
     glyphs = pcf_bitmaps(tables[BITMAPS], pcf_metrics(tables[METRICS]))
     chars = {code: glyphs[n] for code, n in pcf_encodings(tables[ENCODINGS]).items()}

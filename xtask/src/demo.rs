@@ -3,6 +3,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Args;
+use llamaboot_chat::{CHATS_BYTES, CHATS_FILE, CONFIG_FILE, SAMPLE_CONFIG};
 use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use std::path::PathBuf;
 use std::process::Command;
@@ -44,7 +45,8 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
     let efi = build::build()?;
     let model = setup::fetch_model()?;
     let image = root().join("target/demo.img");
-    let mut entries = boot_entries(efi);
+    let texts = [(CONFIG_FILE, SAMPLE_CONFIG)];
+    let mut entries = boot_entries(efi, &texts, &[(CHATS_FILE, CHATS_BYTES)]);
     entries.push(Entry::new(format!("models/{}", setup::MODEL), Content::File(model)));
     let bar = indicatif::ProgressBar::new(0);
     write_image(&image, &entries, "LLAMABOOT", &mut |done, total| {

@@ -40,13 +40,30 @@ pub enum Bus {
     Ahci,
 }
 
+/// What becomes of what the machine writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// It can be read back until the machine ends.
+    Forgotten,
+    /// It goes to the image, so many requests a second at most.
+    Kept(u32),
+    /// It is refused, as by a stick whose lock is shut.
+    Refused,
+}
+
 /// A virtual machine to start.
 #[derive(Debug, Clone)]
 pub struct Machine {
-    /// The disk image; what the machine writes is thrown away.
+    /// The disk image.
     pub image: PathBuf,
-    /// How it is attached.
+    /// What becomes of what the machine writes to it.
+    pub writes: Writes,
+    /// A second disk, which has an installed system.
+    pub other_disk: Option<PathBuf>,
+    /// How the disks are attached.
     pub bus: Bus,
+    /// Whether there is a screen.
+    pub screen: bool,
     /// QEMU's name of a CPU.
     pub cpu: &'static str,
     /// Memory.
@@ -59,7 +76,16 @@ impl Machine {
     /// The usual one: a USB stick, the best CPU there is, 2 GiB, one core.
     #[must_use]
     pub fn new(image: impl Into<PathBuf>) -> Self {
-        Self { image: image.into(), bus: Bus::Usb, cpu: "max", memory_mib: 2048, cores: 1 }
+        Self {
+            image: image.into(),
+            writes: Writes::Forgotten,
+            other_disk: None,
+            bus: Bus::Usb,
+            screen: true,
+            cpu: "max",
+            memory_mib: 2048,
+            cores: 1,
+        }
     }
 
     /// The command that starts it; serial port on stdio. `kvm` runs it on this CPU.
@@ -69,7 +95,8 @@ impl Machine {
     pub fn command(&self, kvm: bool) -> Result<Command> {
         let (whole, firmware) = firmware().context("no UEFI firmware: run `cargo xtask setup`")?;
         let mut qemu = Command::new(PROGRAM);
-        qemu.args(["-machine", "q35", "-nodefaults", "-vga", "std", "-net", "none"]);
+        let vga = if self.screen { "std" } else { "none" };
+        qemu.args(["-machine", "q35", "-nodefaults", "-vga", vga, "-net", "none"]);
         qemu.args(if kvm { ["-accel", "kvm"] } else { ["-accel", "tcg,thread=multi"] });
         qemu.args(["-cpu", if kvm { "host" } else { self.cpu }]);
         qemu.args(["-m", &self.memory_mib.to_string(), "-smp", &self.cores.to_string()]);
@@ -79,14 +106,27 @@ impl Machine {
             qemu.args(["-drive", &format!("if=pflash,format=raw,readonly=on,file={firmware}")]);
         }
         // In QEMU's options a comma is written twice.
-        let image = self.image.display().to_string().replace(',', ",,");
-        qemu.args(["-drive", &format!("if=none,id=stick,format=raw,snapshot=on,file={image}")]);
-        match self.bus {
-            Bus::Usb => qemu.args(["-device", "qemu-xhci", "-device", "usb-storage,drive=stick"]),
-            Bus::Ahci => {
-                qemu.args(["-device", "ahci,id=ahci", "-device", "ide-hd,drive=stick,bus=ahci.0"])
-            }
+        let path = |path: &Path| path.display().to_string().replace(',', ",,");
+        let writes = match self.writes {
+            Writes::Forgotten => "snapshot=on".to_string(),
+            Writes::Kept(a_second) => format!("throttling.iops-write={a_second}"),
+            Writes::Refused => "readonly=on".to_string(),
         };
+        let image = path(&self.image);
+        qemu.args(["-drive", &format!("if=none,id=stick,format=raw,{writes},file={image}")]);
+        qemu.args(["-device", "ahci,id=ahci"]);
+        match self.bus {
+            Bus::Usb => {
+                // The first in the boot order, whatever other disk there is.
+                let stick = "usb-storage,drive=stick,id=stick,bootindex=0";
+                qemu.args(["-device", "qemu-xhci", "-device", stick])
+            }
+            Bus::Ahci => qemu.args(["-device", "ide-hd,drive=stick,bus=ahci.0,bootindex=0"]),
+        };
+        if let Some(other) = &self.other_disk {
+            let drive = format!("if=none,id=other,format=raw,snapshot=on,file={}", path(other));
+            qemu.args(["-drive", &drive, "-device", "ide-hd,drive=other,bus=ahci.1"]);
+        }
         qemu.args(["-serial", "stdio"]);
         Ok(qemu)
     }
@@ -110,13 +150,25 @@ impl Machine {
     /// # Errors
     /// Where it cannot be started.
     pub fn start(&self) -> Result<Running> {
+        self.start_with(&[])
+    }
+
+    /// As [`Machine::start`]; when the machine switches itself off, it stays where it is.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
+    pub fn start_to_stay(&self) -> Result<Running> {
+        self.start_with(&["-no-shutdown"])
+    }
+
+    fn start_with(&self, more: &[&str]) -> Result<Running> {
         std::fs::create_dir_all(cache())?;
         let name = format!("qmp-{}-{:?}.sock", std::process::id(), std::thread::current().id());
         // A socket's path is short by law: relative to a temporary folder.
         let socket = std::env::temp_dir().join(name.replace(['(', ')'], ""));
         let _ = std::fs::remove_file(&socket);
         let mut command = self.command(false)?;
-        command.args(["-display", "none"]);
+        command.args(["-display", "none"]).args(more);
         command.args(["-qmp", &format!("unix:{},server=on,wait=off", socket.display())]);
         Running::start(command, Some(socket))
     }
@@ -166,12 +218,29 @@ impl Running {
     /// # Errors
     /// Where the machine has gone.
     pub fn send(&mut self, text: &str) -> Result<()> {
-        for byte in text.bytes() {
+        self.send_bytes(text.as_bytes())
+    }
+
+    /// As [`Running::send`], with bytes that need not be text.
+    ///
+    /// # Errors
+    /// Where the machine has gone.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        for &byte in bytes {
             self.stdin.write_all(&[byte])?;
             self.stdin.flush()?;
             std::thread::sleep(TYPING);
         }
         Ok(())
+    }
+
+    /// Sends bytes faster than firmware can take them in, so that some are lost.
+    ///
+    /// # Errors
+    /// Where the machine has gone.
+    pub fn send_at_once(&mut self, bytes: &[u8]) -> Result<()> {
+        self.stdin.write_all(bytes)?;
+        Ok(self.stdin.flush()?)
     }
 
     /// Waits until the serial line has said `text`, and returns what it said before that, from
@@ -237,6 +306,53 @@ impl Running {
         Ok(())
     }
 
+    /// Pulls the stick out.
+    ///
+    /// # Errors
+    /// Where QMP does not answer.
+    pub fn pull_stick(&mut self) -> Result<()> {
+        self.qmp(&json!({"execute": "device_del", "arguments": {"id": "stick"}}))?;
+        Ok(())
+    }
+
+    /// Writes all of the machine's memory to a file.
+    ///
+    /// # Errors
+    /// Where QMP does not answer.
+    pub fn dump_memory(&mut self, memory_mib: u32, path: &Path) -> Result<()> {
+        let file = path.display().to_string();
+        let arguments = json!({"val": 0, "size": u64::from(memory_mib) << 20, "filename": file});
+        self.qmp(&json!({"execute": "pmemsave", "arguments": arguments}))?;
+        Ok(())
+    }
+
+    /// Waits until the machine has switched itself off, where it was started with
+    /// [`Machine::start_to_stay`].
+    ///
+    /// # Errors
+    /// Where it does not in time.
+    pub fn wait_halted(&mut self, limit: Duration) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        while Instant::now() < deadline {
+            let status = self.qmp(&json!({"execute": "query-status"}))?;
+            if status.contains("\"shutdown\"") {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        bail!("the machine is still on after {limit:?}")
+    }
+
+    /// Cuts the power.
+    ///
+    /// # Errors
+    /// Where QEMU cannot be ended.
+    pub fn cut_power(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Saves what is on the screen as a PNG.
     ///
     /// # Errors
@@ -245,14 +361,17 @@ impl Running {
         let file = path.display().to_string();
         self.qmp(
             &json!({"execute": "screendump", "arguments": {"filename": file, "format": "png"}}),
-        )
+        )?;
+        Ok(())
     }
 
-    fn qmp(&mut self, request: &Value) -> Result<()> {
+    /// Sends a request; returns the answer's line.
+    fn qmp(&mut self, request: &Value) -> Result<String> {
         let socket = self.socket.as_ref().context("started without QMP")?;
         let mut stream = UnixStream::connect(socket)?;
         let mut lines = BufReader::new(stream.try_clone()?).lines();
         lines.next().context("QMP greets nobody")??;
+        let mut last = String::new();
         for request in [&json!({"execute": "qmp_capabilities"}), request] {
             writeln!(stream, "{request}")?;
             let answer = lines
@@ -261,8 +380,9 @@ impl Running {
                 .find(|line| line.contains("\"return\"") || line.contains("\"error\""))
                 .context("QMP closed")?;
             ensure!(!answer.contains("\"error\""), "QMP refuses {request}: {answer}");
+            last = answer;
         }
-        Ok(())
+        Ok(last)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files on every FAT volume that firmware shows, opened read-only and read in small pieces.
+//! Files on every FAT volume that firmware shows, read and written in small pieces.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -8,7 +8,7 @@ use uefi::proto::media::file::{
     Directory, File as _, FileAttribute, FileInfo, FileMode, RegularFile,
 };
 use uefi::proto::media::fs::SimpleFileSystem;
-use uefi::{CString16, Handle};
+use uefi::{CString16, Handle, Status};
 
 /// Bytes a read asks for: some firmware fails on, or silently cuts, longer reads.
 pub(crate) const READ_LEN: usize = 1 << 20;
@@ -45,6 +45,20 @@ pub(crate) fn list(place: &Place) -> Vec<Entry> {
     entries
 }
 
+/// The folders in a folder; nothing where it cannot be read.
+pub(crate) fn folders(place: &Place) -> Vec<String> {
+    let Ok(mut folder) = open_folder(place) else { return Vec::new() };
+    let mut names = Vec::new();
+    while let Ok(Some(info)) = folder.read_entry_boxed() {
+        let name = info.file_name().to_string();
+        if info.is_directory() && !name.starts_with('.') {
+            names.push(name);
+        }
+    }
+    names.sort();
+    names
+}
+
 /// An open file.
 pub(crate) struct OpenFile {
     file: RegularFile,
@@ -54,16 +68,55 @@ pub(crate) struct OpenFile {
 impl OpenFile {
     /// Opens for reading.
     pub(crate) fn open(place: &Place) -> Result<Self, String> {
-        let fault = |e: uefi::Error| format!("cannot be opened ({})", e.status());
-        let handle = root(place.volume).and_then(|mut root| {
-            root.open(&wide(&place.path), FileMode::Read, FileAttribute::empty())
-        });
-        let mut file = handle
-            .map_err(fault)?
-            .into_regular_file()
-            .ok_or_else(|| String::from("expected a file, found a folder"))?;
-        let len = file.get_boxed_info::<FileInfo>().map_err(fault)?.file_size();
+        Self::open_as(place, false).map_err(|status| match status {
+            Status::INVALID_PARAMETER => String::from("expected a file, found a folder"),
+            status => format!("cannot be opened ({status})"),
+        })
+    }
+
+    /// Opens for reading, and for writing where that is asked for.
+    pub(crate) fn open_as(place: &Place, writing: bool) -> Result<Self, Status> {
+        Self::open_in(place, if writing { FileMode::ReadWrite } else { FileMode::Read })
+    }
+
+    /// Makes an empty file.
+    pub(crate) fn create(place: &Place) -> Result<Self, Status> {
+        Self::open_in(place, FileMode::CreateReadWrite)
+    }
+
+    fn open_in(place: &Place, mode: FileMode) -> Result<Self, Status> {
+        let status = |e: uefi::Error| e.status();
+        let mut root = root(place.volume).map_err(status)?;
+        let handle = root.open(&wide(&place.path), mode, FileAttribute::empty());
+        let file = handle.map_err(status)?.into_regular_file();
+        let mut file = file.ok_or(Status::INVALID_PARAMETER)?;
+        let len = file.get_boxed_info::<FileInfo>().map_err(status)?.file_size();
         Ok(Self { file, len })
+    }
+
+    /// Goes to a byte.
+    pub(crate) fn seek(&mut self, offset: u64) -> Result<(), Status> {
+        self.file.set_position(offset).map_err(|e| e.status())
+    }
+
+    /// Writes over what is there, and has it put on the medium.
+    pub(crate) fn overwrite(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Status> {
+        self.seek(offset)?;
+        for piece in bytes.chunks(READ_LEN) {
+            self.file.write(piece).map_err(|e| e.status())?;
+        }
+        self.file.flush().map_err(|e| e.status())
+    }
+
+    /// Makes the file `len` bytes long, with zeros at its end.
+    pub(crate) fn extend(&mut self, len: u64) -> Result<(), Status> {
+        let zeros = alloc::vec![0; READ_LEN];
+        while self.len < len {
+            let piece = (len - self.len).min(READ_LEN as u64) as usize;
+            self.overwrite(self.len, &zeros[..piece])?;
+            self.len += piece as u64;
+        }
+        Ok(())
     }
 
     /// Fills `buffer` from the current position, which is `start`. `read` is told how many bytes
@@ -118,6 +171,6 @@ fn root(volume: Handle) -> uefi::Result<Directory> {
 }
 
 /// A path for firmware; characters outside UCS-2 cannot be in a name we listed.
-fn wide(path: &str) -> CString16 {
+pub(crate) fn wide(path: &str) -> CString16 {
     CString16::try_from(path).unwrap_or_default()
 }

@@ -1,8 +1,11 @@
-//! Pages for a model's file. Firmware often cannot give one huge block, so pieces are at most
-//! [`MAX_PIECE`] long, and each frees itself.
+//! Memory: pages for a model's file, and the heap. Firmware often cannot give one huge block, so
+//! pieces are at most [`MAX_PIECE`] long, and each frees itself. What is freed is wiped: nobody
+//! who comes after us finds a conversation in memory.
 
+use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 use core::slice;
+use uefi::allocator::Allocator;
 use uefi::boot::{self, AllocateType, MemoryType, PAGE_SIZE};
 use uefi::mem::memory_map::MemoryMap;
 
@@ -12,6 +15,28 @@ pub(crate) const MAX_PIECE: u64 = 1 << 30;
 
 /// Left to firmware and to our own small allocations.
 const RESERVE: u64 = 32 << 20;
+
+/// Firmware's pool, with every block wiped before it goes back.
+struct Wiped(Allocator);
+
+#[global_allocator]
+static HEAP: Wiped = Wiped(Allocator);
+
+// SAFETY: all is passed on to firmware's pool; a block is written to only while it is still ours.
+unsafe impl GlobalAlloc for Wiped {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those of the allocator beneath.
+        unsafe { self.0.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the block has this layout and belongs to the caller, who gives it up here.
+        unsafe {
+            block.write_bytes(0, layout.size());
+            self.0.dealloc(block, layout);
+        }
+    }
+}
 
 /// Zeroed pages, freed on drop.
 pub(crate) struct Pages {

@@ -4,16 +4,17 @@ use crate::clock::Tsc;
 use crate::console::BootConsole;
 use crate::files::{self, OpenFile, Place};
 use crate::memory::{self, MAX_PIECE, Pages};
+use crate::stick::Stick;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use llamaboot_chat::{
-    Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, bytes_text,
+    Chat, Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, bytes_text,
     is_model_name, template_for, tokenizer_for, tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
-use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, pack};
-use llamaboot_kernels::{Isa, Parallel};
+use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
+use llamaboot_kernels::{Isa, Kernels, Parallel};
 use uefi::Handle;
 
 /// A header that goes on past this is no header.
@@ -25,7 +26,7 @@ const MAX_TOKENIZER: u64 = 64 << 20;
 pub(crate) struct Found {
     volume: Handle,
     folder: &'static str,
-    name: String,
+    pub(crate) name: String,
     /// For people, with slashes.
     pub(crate) path: String,
     len: u64,
@@ -50,8 +51,13 @@ pub(crate) fn find() -> Vec<Found> {
 
 impl Found {
     /// Name, size, format, and the memory it needs or why it cannot run.
-    pub(crate) fn menu_item(&self, available: u64, threads: usize) -> MenuItem {
-        let described = self.describe(available, threads);
+    pub(crate) fn menu_item(
+        &self,
+        available: u64,
+        threads: usize,
+        settings: &Settings,
+    ) -> MenuItem {
+        let described = self.describe(available, threads, settings);
         let usable = described.is_ok();
         let detail = described.unwrap_or_else(|message| message);
         MenuItem {
@@ -61,13 +67,18 @@ impl Found {
         }
     }
 
-    fn describe(&self, available: u64, threads: usize) -> Result<String, String> {
+    fn describe(
+        &self,
+        available: u64,
+        threads: usize,
+        settings: &Settings,
+    ) -> Result<String, String> {
         let mut file = OpenFile::open(&self.place(&self.name))?;
         let head = read_header(&mut file)?;
         let regions = Regions::prefix(head.bytes(), self.len);
         let header = Header::parse(&regions).map_err(|e| e.to_string())?;
         let format = format!("{} {}", header.format, header.dtype_name());
-        let plan = fitted(&header, self.len, available, threads)?;
+        let (plan, _) = fitted(&header, self.len, available, threads, settings)?;
         Ok(format!("{format}, needs {} of {}", bytes_text(plan.total()), bytes_text(available)))
     }
 
@@ -96,17 +107,22 @@ impl Found {
     }
 }
 
-/// The longest context that fits the memory there is.
+/// The plan for the context wanted, and the longest context that fits the memory there is.
 fn fitted(
     header: &Header<'_>,
     len: u64,
     available: u64,
     threads: usize,
-) -> Result<MemoryPlan, String> {
-    let batch = MemoryPlan::BATCH;
-    MemoryPlan::fitted(header, len, available, batch, threads, KvType::F32).ok_or_else(|| {
+    settings: &Settings,
+) -> Result<(MemoryPlan, usize), String> {
+    let (batch, kv) = (MemoryPlan::BATCH, settings.kv);
+    let fitted = MemoryPlan::fitted(header, len, available, batch, threads, kv).map(|plan| {
+        let context = settings.context.unwrap_or(plan.context).min(plan.context);
+        (MemoryPlan::new(header, len, context, batch, threads, kv), plan.context)
+    });
+    fitted.ok_or_else(|| {
         let context = MemoryPlan::MIN_CONTEXT;
-        let least = MemoryPlan::new(header, len, context, batch, threads, KvType::F32).total();
+        let least = MemoryPlan::new(header, len, context, batch, threads, kv).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
         format!("needs {least} of memory, {available} are free: take a smaller model")
     })
@@ -129,14 +145,33 @@ fn read_header(file: &mut OpenFile) -> Result<Pages, String> {
     }
 }
 
-/// Loads a model and talks until the user leaves.
+/// What a conversation needs beside the model.
+pub(crate) struct Company<'c> {
+    pub(crate) clock: Tsc,
+    pub(crate) threads: &'c dyn Parallel,
+    pub(crate) stick: &'c mut Stick,
+}
+
+/// What comes after a conversation.
+pub(crate) enum Next {
+    /// The end.
+    Leave(Exit),
+    /// This model.
+    Model(usize),
+}
+
+/// Loads a model and talks until the user leaves; the chat is taken and given back, whatever
+/// happens. `next` is asked what comes of an exit: it may show a menu, and says with `None` that
+/// the conversation goes on.
 pub(crate) fn converse(
     console: &mut BootConsole,
     found: &Found,
-    clock: Tsc,
-    threads: &dyn Parallel,
-) -> Result<Exit, String> {
-    let described = found.describe(memory::available(), threads.threads())?;
+    company: &mut Company<'_>,
+    chat: &mut Chat,
+    next: &mut dyn FnMut(&mut BootConsole, &Stick, Exit, &mut Session<'_>) -> Option<Next>,
+) -> Result<Next, String> {
+    let (clock, threads) = (company.clock, company.threads);
+    let described = found.describe(memory::available(), threads.threads(), &chat.settings)?;
     console.write(&format!("{}: {described}\n", found.path));
     let mut file = OpenFile::open(&found.place(&found.name))?;
     let head = read_header(&mut file)?;
@@ -144,7 +179,7 @@ pub(crate) fn converse(
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
     let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
     let mut pieces = load(console, found, &mut file, &header, clock)?;
-    if Settings::default().kernels().isa() != Isa::Scalar {
+    if Kernels::best().isa() != Isa::Scalar {
         let mut start_at = 0;
         let pieces = pieces.iter_mut().map(|piece| {
             let bytes = piece.bytes_mut();
@@ -157,19 +192,27 @@ pub(crate) fn converse(
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);
-    let settings = Settings::default();
-    let (engine, plan) = start(&header, &model, &settings, threads)?;
+    let (engine, plan, longest) = start(&header, &model, &chat.settings, threads)?;
     let (template, unknown) = template_for(&header, &tokenizer);
     if let Some(message) = unknown {
         console.write(&format!("{message}\n"));
     }
     let info = ModelInfo {
         name: found.name.clone(),
+        bytes: found.len,
         format: format!("{} {}", header.format, header.dtype_name()),
         memory: found.len + plan.total(),
+        longest,
     };
-    let session = Session::new(engine, &tokenizer, template, settings, &clock, info);
-    Ok(session.map_err(|e| e.to_string())?.run(console))
+    let mut session = Session::new(engine, &tokenizer, template, chat, &clock, info)
+        .map_err(|e| e.to_string())?;
+    loop {
+        let exit = session.run(console, company.stick);
+        if let Some(next) = next(console, company.stick, exit, &mut session) {
+            *chat = session.into_chat();
+            return Ok(next);
+        }
+    }
 }
 
 /// An engine with the longest context there is memory for. The weights are in already; free memory
@@ -179,15 +222,16 @@ fn start<'m>(
     model: &'m Model<'m>,
     settings: &Settings,
     threads: &'m dyn Parallel,
-) -> Result<(Engine<'m>, MemoryPlan), String> {
+) -> Result<(Engine<'m>, MemoryPlan, usize), String> {
     let count = threads.threads();
-    let mut plan = fitted(header, 0, memory::available(), count)?;
+    let (mut plan, mut longest) = fitted(header, 0, memory::available(), count, settings)?;
     loop {
         match Engine::new(model, &plan, settings.kernels(), threads) {
-            Ok(engine) => return Ok((engine, plan)),
+            Ok(engine) => return Ok((engine, plan, longest)),
             Err(error) if plan.context <= MemoryPlan::MIN_CONTEXT => return Err(error.to_string()),
             Err(_) => {
-                plan = MemoryPlan::new(header, 0, plan.context / 2, plan.batch, count, plan.kv);
+                longest = plan.context / 2;
+                plan = MemoryPlan::new(header, 0, longest, plan.batch, count, plan.kv);
             }
         }
     }

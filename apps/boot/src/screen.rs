@@ -1,144 +1,156 @@
-//! Text on the firmware's console, wrapped between words, with nothing that firmware chokes on:
-//! it knows UCS-2 only, and its last column may or may not wrap by itself, so it is never used.
+//! The screen: a page of cells on firmware's graphics output, or, where there is none, firmware's
+//! own text console.
 
-use alloc::vec::Vec;
-use uefi::proto::console::text::Output;
-use uefi::{CStr16, system};
+use crate::clock::Tsc;
+use crate::text_screen::TextScreen;
+use alloc::boxed::Box;
+use core::slice;
+use llamaboot_chat::{Screen as Page, Status, Style, Surface, Theme};
+use uefi::Handle;
+use uefi::boot::{self, OpenProtocolAttributes, OpenProtocolParams, ScopedProtocol};
+use uefi::proto::console::gop::{BltOp, BltPixel, BltRegion, GraphicsOutput};
+use uefi::system;
 
-/// Shown for characters that firmware's text has no code for.
-const REPLACEMENT: u16 = b'?' as u16;
-
-/// The console, and where on it we are.
-pub(crate) struct Screen {
-    columns: usize,
-    column: usize,
-    /// Characters of the word at the cursor.
-    word: Vec<u16>,
-    /// For each soft line break of this line: its width, so that a step back can return there.
-    breaks: Vec<usize>,
-    out: Vec<u16>,
+/// What the console writes to.
+pub(crate) enum Screen {
+    /// Pixels.
+    Page(Box<Page<Gop>>),
+    /// Firmware's text.
+    Text(TextScreen),
 }
 
-/// Sets the largest text mode that can still be read: firmware's letters are small, and on a
-/// high-resolution screen its widest mode is for magnifying glasses.
-fn choose_mode(out: &mut Output) {
-    const MAX_COLUMNS: usize = 160;
-    let fits = out.modes().filter(|mode| mode.columns() <= MAX_COLUMNS);
-    if let Some(mode) = fits.max_by_key(|mode| mode.columns() * mode.rows()) {
-        // Where it cannot be set, the mode in force serves.
-        let _ = out.set_mode(mode);
+/// Firmware's graphics output. Pixels go to it through its own block transfer, which knows every
+/// pixel format; nothing is ever read back.
+pub(crate) struct Gop {
+    output: ScopedProtocol<GraphicsOutput>,
+    size: (usize, usize),
+}
+
+impl Gop {
+    /// The output of the console, else the first there is. An exclusive open would take it from
+    /// the console's driver, which draws the boot menu we go back to.
+    fn open() -> Option<Self> {
+        let console = uefi::table::system_table_raw().and_then(|table| {
+            // SAFETY: the system table is valid while boot services are.
+            unsafe { Handle::from_ptr(table.as_ref().stdout_handle) }
+        });
+        let first = boot::get_handle_for_protocol::<GraphicsOutput>().ok();
+        let output = console.into_iter().chain(first).find_map(|handle| {
+            let params =
+                OpenProtocolParams { handle, agent: boot::image_handle(), controller: None };
+            // SAFETY: not exclusive, see above; the output stays for as long as boot services do.
+            unsafe { boot::open_protocol(params, OpenProtocolAttributes::GetProtocol).ok() }
+        })?;
+        let output: ScopedProtocol<GraphicsOutput> = output;
+        let size = output.current_mode_info().resolution();
+        (size.0 >= 320 && size.1 >= 200).then_some(Self { output, size })
+    }
+}
+
+impl Surface for Gop {
+    fn size(&self) -> (usize, usize) {
+        self.size
+    }
+
+    fn show(&mut self, x: usize, y: usize, width: usize, pixels: &[u32]) {
+        let height = pixels.len().checked_div(width).unwrap_or(0);
+        // SAFETY: a BltPixel is four bytes, blue, green, red and one reserved, in this order, which
+        // are those of 0x00RRGGBB in memory, and it is less strictly aligned.
+        let buffer =
+            unsafe { slice::from_raw_parts(pixels.as_ptr().cast::<BltPixel>(), pixels.len()) };
+        let (dest, dims) = ((x, y), (width, height));
+        // A screen that takes no pixels shows nothing; the serial line still does.
+        let _ = self.output.blt(BltOp::BufferToVideo { buffer, src: BltRegion::Full, dest, dims });
     }
 }
 
 impl Screen {
     /// Clears the screen.
     pub(crate) fn open() -> Self {
-        let columns = system::with_stdout(|out| {
-            choose_mode(out);
-            let _ = out.clear();
-            let _ = out.enable_cursor(true);
-            out.current_mode().ok().flatten().map_or(80, |mode| mode.columns())
-        });
-        let columns = columns.clamp(20, 1000);
-        let (word, breaks, out) = (Vec::new(), Vec::new(), Vec::new());
-        Self { columns, column: 0, word, breaks, out }
-    }
-
-    /// Writes text.
-    pub(crate) fn write(&mut self, text: &str) {
-        for c in text.chars() {
-            match c {
-                '\n' => self.hard_break(),
-                '\u{8}' => self.step_back(),
-                c if c.is_control() => {}
-                c => self.put(u16::try_from(u32::from(c)).unwrap_or(REPLACEMENT)),
+        match Gop::open() {
+            Some(gop) => {
+                // Firmware's cursor would blink over the page.
+                let _ = system::with_stdout(|out| out.enable_cursor(false));
+                Self::Page(Box::new(Page::new(gop)))
             }
+            None => Self::Text(TextScreen::open()),
         }
-        self.flush();
     }
 
-    /// Replaces the current line.
+    pub(crate) fn write(&mut self, text: &str, clock: Tsc) {
+        match self {
+            Self::Page(page) => {
+                page.write(text);
+                page.refresh(&clock);
+            }
+            Self::Text(screen) => screen.write(text),
+        }
+    }
+
     pub(crate) fn progress(&mut self, line: &str, last: bool) {
-        let width = self.columns - 1;
-        self.out.push(b'\r'.into());
-        let text: Vec<u16> = line.encode_utf16().take(width).collect();
-        self.out.extend(text.iter().copied().chain(core::iter::repeat(b' '.into())).take(width));
-        (self.column, self.word) = (width, Vec::new());
-        if last {
-            self.hard_break();
-        }
-        self.flush();
-    }
-
-    fn put(&mut self, unit: u16) {
-        let space = unit == b' '.into();
-        if self.column == self.columns - 1 {
-            if space {
-                // The break stands for the blank, which counts as a cell of its line.
-                self.soft_break(self.column + 1);
-                self.word.clear();
-                return;
+        match self {
+            Self::Page(page) => {
+                page.progress(line, last);
+                page.paint();
             }
-            self.wrap_word();
-        }
-        self.out.push(unit);
-        self.column += 1;
-        if space { self.word.clear() } else { self.word.push(unit) }
-    }
-
-    /// Moves the word at the cursor to the next line, or breaks it where it fills the line.
-    fn wrap_word(&mut self) {
-        let len = self.word.len();
-        if len >= self.column {
-            self.word.clear();
-            return self.soft_break(self.column);
-        }
-        for unit in [8_u16, b' '.into(), 8] {
-            self.out.extend(core::iter::repeat_n(unit, len));
-        }
-        self.soft_break(self.column - len);
-        self.out.extend_from_slice(&self.word);
-        self.column = len;
-    }
-
-    fn soft_break(&mut self, width: usize) {
-        self.out.extend([u16::from(b'\r'), u16::from(b'\n')]);
-        self.breaks.push(width);
-        self.column = 0;
-    }
-
-    fn hard_break(&mut self) {
-        self.out.extend([u16::from(b'\r'), u16::from(b'\n')]);
-        self.breaks.clear();
-        self.word.clear();
-        self.column = 0;
-    }
-
-    fn step_back(&mut self) {
-        self.word.pop();
-        if self.column > 0 {
-            self.out.push(8);
-            self.column -= 1;
-        } else if let Some(width) = self.breaks.pop() {
-            self.flush();
-            self.column = width - 1;
-            system::with_stdout(|out| {
-                let (_, row) = out.cursor_position();
-                let _ = out.set_cursor_position(self.column, row.saturating_sub(1));
-            });
+            Self::Text(screen) => screen.progress(line, last),
         }
     }
 
-    fn flush(&mut self) {
-        if self.out.is_empty() {
-            return;
+    /// Runs `change` where there is a page, and paints what has changed.
+    pub(crate) fn page(&mut self, change: impl FnOnce(&mut Page<Gop>)) {
+        if let Self::Page(page) = self {
+            change(page);
+            page.paint();
         }
-        self.out.retain(|&unit| unit != 0 && !(0xd800..0xe000).contains(&unit));
-        self.out.push(0);
-        if let Ok(text) = CStr16::from_u16_with_nul(&self.out) {
-            // A console that fails to show a character says so; there is nothing better to do.
-            let _ = system::with_stdout(|out| out.output_string_lossy(text));
+    }
+
+    /// Forgets all text.
+    pub(crate) fn clear(&mut self) {
+        match self {
+            Self::Page(page) => {
+                page.clear();
+                page.paint();
+            }
+            Self::Text(screen) => *screen = TextScreen::open(),
         }
-        self.out.clear();
+    }
+
+    /// To the end of the text, where somebody has scrolled back.
+    pub(crate) fn scroll_to_end(&mut self) {
+        if let Self::Page(page) = self
+            && page.scroll_to_end()
+        {
+            page.paint();
+        }
+    }
+
+    pub(crate) fn style(&mut self, style: Style) {
+        if let Self::Page(page) = self {
+            page.style(style);
+        }
+    }
+
+    pub(crate) fn status(&mut self, status: &Status<'_>) {
+        if let Self::Page(page) = self {
+            page.status(status);
+        }
+    }
+
+    pub(crate) fn set_theme(&mut self, theme: Theme) {
+        self.page(|page| page.set_theme(theme));
+    }
+
+    /// Columns and rows.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        match self {
+            Self::Page(page) => page.size(),
+            Self::Text(screen) => screen.size(),
+        }
+    }
+
+    /// Paints what waits to be painted: before somebody waits for a key.
+    pub(crate) fn settle(&mut self) {
+        self.page(|_| {});
     }
 }

@@ -4,7 +4,7 @@
 use core::sync::atomic::{AtomicPtr, Ordering};
 use uefi::Handle;
 use uefi::boot::{self, ScopedProtocol};
-use uefi::proto::console::serial::{ControlBits, Serial};
+use uefi::proto::console::serial::{ControlBits, IoMode, Serial};
 
 /// The open port, for the panic handler.
 static PORT: AtomicPtr<Serial> = AtomicPtr::new(core::ptr::null_mut());
@@ -26,6 +26,14 @@ impl SerialPort {
         let mut port = boot::open_protocol_exclusive::<Serial>(handle).ok()?;
         PORT.store(port.get_mut()?, Ordering::Release);
         Some(Self { handle, port: Some(port), failures: 0 })
+    }
+
+    /// Sets the speed; a port that cannot do it keeps the one it has.
+    pub(crate) fn set_speed(&mut self, bits_per_second: u32) {
+        if let Some(port) = &mut self.port {
+            let mode = IoMode { baud_rate: u64::from(bits_per_second), ..*port.io_mode() };
+            let _ = port.set_attributes(&mode);
+        }
     }
 
     /// Writes text, each line end as CR LF.

@@ -1,10 +1,13 @@
 //! The command line, as architecture.md fixes it.
 
+use crate::model::kernels;
+use anyhow::Result;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use llamaboot_chat::Settings;
-use llamaboot_engine::{KvType, MemoryPlan};
+use llamaboot_engine::{KvType, MemoryPlan, Sampling};
+use llamaboot_kernels::Isa;
 use std::path::PathBuf;
 
 /// Run Llama models on this machine, and put them on a USB stick that boots into a chat.
@@ -36,7 +39,7 @@ pub(crate) enum Command {
 }
 
 /// A model file, and its tokenizer where it is a llama2.c .bin.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ModelFile {
     /// A GGUF or a llama2.c .bin
     pub(crate) model: PathBuf,
@@ -46,7 +49,7 @@ pub(crate) struct ModelFile {
 }
 
 /// How to run it.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct Run {
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
@@ -58,18 +61,43 @@ pub(crate) struct Run {
     /// Kernels to run on [default: the best this CPU has]; the results are the same
     #[arg(long, value_name = "ISA")]
     pub(crate) isa: Option<IsaName>,
-    /// How keys and values are kept: f16 takes half the memory, and rounds them
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
-    kv: KvName,
+    /// How keys and values are kept: f16 takes half the memory, and rounds them [default: f32]
+    #[arg(long, value_name = "TYPE")]
+    kv: Option<KvName>,
 }
 
 impl Run {
     /// How keys and values are kept.
     pub(crate) fn kv(&self) -> KvType {
         match self.kv {
-            KvName::F32 => KvType::F32,
-            KvName::F16 => KvType::F16,
+            None | Some(KvName::F32) => KvType::F32,
+            Some(KvName::F16) => KvType::F16,
         }
+    }
+
+    /// Takes over what was said, with everything else as the settings have it.
+    pub(crate) fn apply(&self, settings: &mut Settings) -> Result<()> {
+        if self.kv.is_some() {
+            settings.kv = self.kv();
+        }
+        if self.isa.is_some() {
+            settings.isa = Some(kernels(self.isa)?.isa());
+        }
+        Ok(())
+    }
+
+    /// The same, on the kernels and with the cache of the settings.
+    pub(crate) fn with(&self, settings: &Settings) -> Self {
+        let kv = match settings.kv {
+            KvType::F32 => KvName::F32,
+            KvType::F16 => KvName::F16,
+        };
+        let isa = settings.isa.map(|isa| match isa {
+            Isa::Scalar => IsaName::Scalar,
+            Isa::Avx2 => IsaName::Avx2,
+            Isa::Avx512 => IsaName::Avx512,
+        });
+        Self { isa, kv: Some(kv), ..self.clone() }
     }
 }
 
@@ -92,33 +120,55 @@ pub(crate) enum IsaName {
 pub(crate) struct SamplingArgs {
     /// 0 always takes the likeliest token
     #[arg(short, long, value_name = "TEMP", value_parser = |v: &str| setting("temperature", v))]
-    pub(crate) temperature: Option<f32>,
+    temperature: Option<f32>,
     /// Keep the likeliest tokens that together reach this probability
     #[arg(long, value_name = "P", value_parser = |v: &str| setting("top_p", v))]
-    pub(crate) top_p: Option<f32>,
+    top_p: Option<f32>,
     /// Keep this many of the likeliest tokens; 0 keeps all
-    #[arg(long, value_name = "K", default_value_t = 0)]
-    pub(crate) top_k: usize,
+    #[arg(long, value_name = "K")]
+    top_k: Option<usize>,
     /// Keep tokens at least this likely relative to the likeliest
-    #[arg(long, value_name = "P", default_value_t = 0.0)]
-    #[arg(value_parser = |v: &str| setting("min_p", v))]
-    pub(crate) min_p: f32,
+    #[arg(long, value_name = "P", value_parser = |v: &str| setting("min_p", v))]
+    min_p: Option<f32>,
     /// Above 1 makes recent tokens less likely
-    #[arg(long, value_name = "X", default_value_t = 1.0)]
-    #[arg(value_parser = |v: &str| setting("repeat_penalty", v))]
-    pub(crate) repeat_penalty: f32,
+    #[arg(long, value_name = "X", value_parser = |v: &str| setting("repeat_penalty", v))]
+    repeat_penalty: Option<f32>,
+    /// Any other setting of the prompt's /set, such as mirostat=2; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
     /// For repeatable text [default: from the clock]
     #[arg(short, long, value_name = "S")]
-    pub(crate) seed: Option<u64>,
-    /// Guess tokens from earlier text and check several at once; the text is the same
-    #[arg(long, value_name = "ON", default_value = "on")]
-    speculation: Switch,
+    seed: Option<u64>,
+    /// Guess tokens from earlier text and check several at once; the text is the same [default: on]
+    #[arg(long, value_name = "ON")]
+    speculation: Option<Switch>,
 }
 
 impl SamplingArgs {
-    pub(crate) fn speculation(&self) -> bool {
-        matches!(self.speculation, Switch::On)
+    /// Changes what was said; the values were checked when they were read.
+    pub(crate) fn apply(&self, settings: &mut Settings) {
+        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty, .. } =
+            &mut settings.sampling;
+        self.temperature.inspect(|v| *temperature = *v);
+        self.top_p.inspect(|v| *top_p = *v);
+        self.top_k.inspect(|v| *top_k = *v);
+        self.min_p.inspect(|v| *min_p = *v);
+        self.repeat_penalty.inspect(|v| *repeat_penalty = *v);
+        settings.seed = self.seed.or(settings.seed);
+        if let Some(switch) = self.speculation {
+            settings.speculation = matches!(switch, Switch::On);
+        }
+        for (name, value) in &self.set {
+            let _ = settings.set(name, value);
+        }
     }
+}
+
+/// `NAME=VALUE`, as `/set` takes it.
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Settings::default().set(name, value)?;
+    Ok((name.to_string(), value.to_string()))
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -153,6 +203,9 @@ pub(crate) struct Generate {
 pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) file: ModelFile,
+    /// A folder in the part of the stick: its llamaboot.toml is read, chats are kept in it
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: Option<PathBuf>,
     /// What the model is told before the conversation; "" for nothing
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
@@ -251,6 +304,9 @@ pub(crate) struct Perplexity {
 pub(crate) struct Image {
     #[command(flatten)]
     pub(crate) models: Models,
+    /// Settings of the stick [default: a llamaboot.toml with everything commented out]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The boot program [default: the one that `cargo xtask build` wrote]
     #[arg(long, value_name = "FILE")]
     pub(crate) efi: Option<PathBuf>,

@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod home;
 mod mmap;
 mod model;
 mod progress;

@@ -1,16 +1,16 @@
 //! From a path to a running engine, with errors that name the file.
 
-use crate::args::{IsaName, ModelFile, Run, SamplingArgs};
+use crate::args::{IsaName, ModelFile, Run};
 use crate::mmap::{map, read};
 use crate::threads;
 use anyhow::{Context as _, Result, anyhow, bail};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
-use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, Sampling, pack};
+use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels};
 use llamaboot_tokenizer::Tokenizer;
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 /// A model file, mapped and checked.
 pub(crate) struct Loaded {
@@ -136,24 +136,6 @@ pub(crate) fn kernels(isa: Option<IsaName>) -> Result<Kernels> {
         }
     };
     Ok(Kernels::new(isa)?)
-}
-
-/// Sampling as asked for; what was not said is `default`'s.
-pub(crate) fn sampling(args: &SamplingArgs, default: Sampling) -> Sampling {
-    Sampling {
-        temperature: args.temperature.unwrap_or(default.temperature),
-        top_p: args.top_p.unwrap_or(default.top_p),
-        top_k: args.top_k,
-        min_p: args.min_p,
-        repeat_penalty: args.repeat_penalty,
-        ..default
-    }
-}
-
-/// A seed from the clock, where none is given.
-pub(crate) fn seed(args: &SamplingArgs) -> u64 {
-    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64);
-    args.seed.unwrap_or(clock)
 }
 
 /// Memory that is free or can be freed, where the system tells (Linux).

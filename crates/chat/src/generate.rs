@@ -1,6 +1,6 @@
 //! From prompt tokens to streamed text, until the model ends, the user stops, or room runs out.
 
-use crate::Clock;
+use crate::{Clock, GrammarState};
 use alloc::{string::String, vec::Vec};
 use llamaboot_engine::{Engine, EngineError, Logits, Sampler, Speculation};
 use llamaboot_kernels::max;
@@ -75,7 +75,12 @@ pub struct Generator<'p, 'a> {
     /// What ends the text.
     pub ending: Ending,
     /// Drafts from earlier text; `None` computes token by token. The text is the same.
-    pub speculation: Option<Speculation>,
+    pub speculation: Option<&'p mut Speculation>,
+    /// What the text must obey, and how far it has come.
+    pub grammar: Option<GrammarState>,
+    /// Whether a full context is the end: then, as where `max_tokens` are reached, the shortest
+    /// text that makes the whole obey its grammar is added.
+    pub full_is_end: bool,
 }
 
 /// Where the next token is drawn from: a row of the engine's logits.
@@ -126,7 +131,21 @@ impl Generator<'_, '_> {
             out.stop = self.decode(decoder, max_tokens, sink, &mut out)?;
         }
         let mut rest = String::new();
-        decoder.finish(&mut rest);
+        let out_of_room = match out.stop {
+            Stop::MaxTokens => true,
+            Stop::ContextFull => self.full_is_end,
+            // Nothing that the grammar allows was left to draw.
+            Stop::End => true,
+            Stop::Interrupted => false,
+        };
+        if let Some(grammar) = self.grammar.as_ref().filter(|_| out_of_room) {
+            decoder.push_bytes(&grammar.completion().unwrap_or_default(), &mut rest);
+            out.stop = Stop::End;
+        }
+        // A character that a full context cut in two goes on in the next stretch.
+        if out.stop != Stop::ContextFull || self.full_is_end {
+            decoder.finish(&mut rest);
+        }
         if !rest.is_empty() {
             sink.text(&rest);
         }
@@ -184,6 +203,7 @@ impl Generator<'_, '_> {
                 return Err(EngineError::NotFinite { position: row.held - 1 });
             }
             let token = self.sampler.sample(self.engine.kernels(), logits);
+            let Some(token) = self.obeying(token, row.index) else { return Ok(Stop::End) };
             self.sampler.accept(token);
             out.tokens += 1;
             out.pending = Some(token);
@@ -232,6 +252,33 @@ impl Generator<'_, '_> {
         Ok(())
     }
 
+    /// The token, where the grammar allows it, else another that it does allow; `None` where the
+    /// text must end here.
+    fn obeying(&mut self, token: u32, row: usize) -> Option<u32> {
+        let Some(grammar) = &mut self.grammar else { return Some(token) };
+        if grammar.must_end() {
+            return None;
+        }
+        let (tokenizer, ending) = (self.tokenizer, self.ending);
+        let allows = |grammar: &GrammarState, token: u32| {
+            if is_end(tokenizer, ending, token) {
+                return grammar.may_end();
+            }
+            let bytes = tokenizer.decode_piece(None, token);
+            !bytes.is_empty() && grammar.allows(bytes)
+        };
+        let token = if allows(grammar, token) {
+            token
+        } else {
+            let (kernels, logits) = (self.engine.kernels(), self.engine.logits(row));
+            self.sampler.sample_where(kernels, logits, &|token| allows(grammar, token))?
+        };
+        if !is_end(tokenizer, ending, token) {
+            grammar.accept(tokenizer.decode_piece(None, token));
+        }
+        Some(token)
+    }
+
     /// What a batch took, and how much of its draft was right.
     fn note(&mut self, row: &Row) {
         if let Some(speculation) = &mut self.speculation {
@@ -240,10 +287,14 @@ impl Generator<'_, '_> {
     }
 
     fn ends(&self, token: u32) -> bool {
-        match self.ending {
-            Ending::Text => self.tokenizer.is_text_end(token),
-            Ending::Turn => self.tokenizer.is_end(token),
-        }
+        is_end(self.tokenizer, self.ending, token)
+    }
+}
+
+fn is_end(tokenizer: &Tokenizer, ending: Ending, token: u32) -> bool {
+    match ending {
+        Ending::Text => tokenizer.is_text_end(token),
+        Ending::Turn => tokenizer.is_end(token),
     }
 }
 

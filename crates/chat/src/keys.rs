@@ -8,6 +8,8 @@ use crate::Key;
 pub struct KeyDecoder {
     state: State,
     after_return: bool,
+    /// Between the marks that a terminal puts around pasted text: its line ends are characters.
+    pasting: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +53,12 @@ impl KeyDecoder {
                 self.state = State::Sequence { parameter: 0, open: true };
                 None
             }
+            State::Escape if byte.is_ascii_alphabetic() => {
+                self.state = State::Ground;
+                Some(Key::Alt(char::from(byte.to_ascii_lowercase())))
+            }
             State::Escape => {
-                // Alt and a key, or Esc just before one: only the Esc counts.
+                // Esc just before another key: only the Esc counts.
                 self.state = if byte == 0x1b { State::Escape } else { State::Ground };
                 Some(Key::Escape)
             }
@@ -80,20 +86,26 @@ impl KeyDecoder {
         Some(match byte {
             b'\r' => {
                 self.after_return = true;
-                Key::Enter
+                if self.pasting { Key::Char('\n') } else { Key::Enter }
             }
             b'\n' if after_return => return None,
-            b'\n' => Key::Enter,
+            b'\n' => {
+                if self.pasting {
+                    Key::Char('\n')
+                } else {
+                    Key::Enter
+                }
+            }
             0x1b => {
                 self.state = State::Escape;
                 return None;
             }
             0x08 | 0x7f => Key::Backspace,
-            0x01 => Key::Home,
             0x03 => Key::Interrupt,
             0x04 => Key::EndOfInput,
-            0x05 => Key::End,
-            b'\t' => Key::Char(' '),
+            b'\t' if self.pasting => Key::Char(' '),
+            b'\t' => Key::Tab,
+            0x01..=0x1a => Key::Ctrl(char::from(byte - 1 + b'a')),
             0x20..=0x7e => Key::Char(char::from(byte)),
             0xc2..=0xdf => return self.start(byte & 0x1f, 1, 0x80),
             0xe0..=0xef => return self.start(byte & 0x0f, 2, 0x800),
@@ -132,6 +144,14 @@ impl KeyDecoder {
             (b'H', _) | (b'~', 1 | 7) => Some(Key::Home),
             (b'F', _) | (b'~', 4 | 8) => Some(Key::End),
             (b'~', 3) => Some(Key::Delete),
+            (b'~', 5) => Some(Key::PageUp),
+            (b'~', 6) => Some(Key::PageDown),
+            (b'P'..=b'S', _) => Some(Key::Function(byte - b'P' + 1)),
+            (b'~', 11..=15) => Some(Key::Function(parameter - 10)),
+            (b'~', 200 | 201) => {
+                self.pasting = parameter == 200;
+                None
+            }
             _ => None,
         }
     }
@@ -165,7 +185,19 @@ mod tests {
         );
         assert_eq!(
             keys(b"\x08\x7f\x01\x05"),
-            [Key::Backspace, Key::Backspace, Key::Home, Key::End]
+            [Key::Backspace, Key::Backspace, Key::Ctrl('a'), Key::Ctrl('e')]
+        );
+        assert_eq!(
+            keys(b"\x1b[5~\x1b[6~\x1bOQ\x1b[12~\t\x1bb\x0b"),
+            [
+                Key::PageUp,
+                Key::PageDown,
+                Key::Function(2),
+                Key::Function(2),
+                Key::Tab,
+                Key::Alt('b'),
+                Key::Ctrl('k')
+            ]
         );
         assert_eq!(keys(b"\x1b[1;5C\x1b[3;2~"), [Key::Right, Key::Delete]);
     }
@@ -185,6 +217,12 @@ mod tests {
     #[test]
     fn line_ends_are_one_enter_each() {
         assert_eq!(keys(b"\r\n\n\r"), [Key::Enter, Key::Enter, Key::Enter]);
+    }
+
+    #[test]
+    fn lines_of_a_marked_paste_stay_together() {
+        let (a, newline, b) = (Key::Char('a'), Key::Char('\n'), Key::Char('b'));
+        assert_eq!(keys(b"\x1b[200~a\r\nb\x1b[201~\r"), [a, newline, b, Key::Enter]);
     }
 
     #[test]

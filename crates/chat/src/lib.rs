@@ -1,11 +1,12 @@
 //! The conversation at the prompt, the same on a booted stick and in a terminal.
 //!
 //! ```text
-//! bytes of a terminal ─ KeyDecoder ─▶ Key ─ LineEditor ─▶ line ─┬─ Command ─▶ answer
-//!                                                               └─ Template ─ generate ─▶ text
+//! bytes of a terminal ─ KeyDecoder ─▶ Key ─ read_input ─▶ line ─┬─ command ─▶ answer
+//! firmware's keys ───── Typist ─────▶                           └─ Template ─ generate ─▶ text
 //! ```
-//! Both shells provide a [`Console`] and a [`Clock`]; this crate knows text and tokens, never
-//! UEFI and never a host.
+//! Both shells provide a [`Console`], a [`Clock`] and a [`Storage`]; this crate knows text and
+//! tokens, never UEFI and never a host. [`Screen`] is the console of a machine that has nothing
+//! but pixels.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -13,30 +14,42 @@
 extern crate alloc;
 
 mod bench;
+mod chats;
 mod commands;
+mod config;
 mod console;
+mod conversation;
+mod editor;
 mod generate;
 mod grammar;
-pub mod keyboard;
+mod keyboard;
 mod keys;
-mod line_editor;
 mod menu;
 mod model_files;
 mod progress;
-pub mod screen;
+mod qr;
+mod screen;
 mod session;
 mod settings;
+mod storage;
 mod template;
+pub mod text;
 
 pub use bench::{BenchReport, bench};
-pub use console::{Clock, Console, Key};
+pub use chats::{CHATS_BYTES, CHATS_FILE};
+pub use config::{CONFIG_FILE, Config, MAX_CONFIG_BYTES, SAMPLE_CONFIG};
+pub use console::{Clock, Console, Key, Status, Style, interruption, queue_key};
+pub use editor::{History, Input, read_input};
 pub use generate::{Ending, Generated, Generator, Sink, Stop, base_prompt};
 pub use grammar::{Grammar, GrammarError, GrammarState, MAX_GRAMMAR_BYTES, MAX_GRAMMAR_STEPS};
+pub use keyboard::{Layout, Typed, Typist};
 pub use keys::KeyDecoder;
-pub use line_editor::{LineEnd, read_line};
-pub use menu::{MenuItem, choose};
+pub use menu::{MenuItem, choose, starts_by_itself};
 pub use model_files::{is_model_name, template_for, tokenizer_for, tokenizer_names};
 pub use progress::{Progress, bytes_text};
-pub use session::{Exit, ModelInfo, Session, without_controls};
-pub use settings::{SETTING_NAMES, Settings};
+pub use screen::{Screen, Surface, Theme};
+pub use session::{Chat, Exit, ModelInfo, Session, without_controls};
+pub use settings::{Choice, Format, Settings};
+pub use storage::{NoStorage, Storage, StorageError};
 pub use template::Template;
+pub use text::{Language, Text};

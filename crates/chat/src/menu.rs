@@ -1,6 +1,7 @@
 //! The choice between several models: a list, then a number that arrows change and digits name.
 
-use crate::{Console, Key};
+use crate::text::{self, Language};
+use crate::{Console, Key, Layout, Settings};
 use alloc::{format, string::String};
 
 /// One line of the menu.
@@ -14,40 +15,100 @@ pub struct MenuItem {
     pub usable: bool,
 }
 
-/// Shows `items` and waits for a choice; `None` where the user leaves (Esc or Ctrl-C).
-pub fn choose(console: &mut dyn Console, title: &str, items: &[MenuItem]) -> Option<usize> {
+/// Shows `items` and waits for a choice; `None` where the user leaves (Esc or Ctrl-C). F2 changes
+/// the keyboard in `settings`.
+pub fn choose(
+    console: &mut dyn Console,
+    settings: &mut Settings,
+    items: &[MenuItem],
+) -> Option<usize> {
+    if items.is_empty() {
+        return None;
+    }
+    loop {
+        let language = settings.language;
+        let keyboard = settings.keyboard.title();
+        let title = text::MODELS.get(language);
+        let hint = text::MENU_KEYBOARD.fill(language, &[&keyboard]);
+        match list(console, language, title, Some(&hint), items, 0) {
+            Step::Keyboard => {
+                settings.keyboard = choose_keyboard(console, language, settings.keyboard);
+                console.set_keyboard(settings.keyboard);
+            }
+            Step::Chosen(index) => return Some(index),
+            Step::More | Step::Leave => return None,
+        }
+    }
+}
+
+/// Waits before a model starts by itself; whether nobody pressed a key.
+pub fn starts_by_itself(
+    console: &mut dyn Console,
+    language: Language,
+    model: &str,
+    seconds: u32,
+) -> bool {
+    console.write(&(text::STARTING.fill(language, &[&model, &seconds]) + "\n"));
+    console.key_within(Some(u64::from(seconds) * 1_000_000)).is_none()
+}
+
+fn choose_keyboard(console: &mut dyn Console, language: Language, current: Layout) -> Layout {
+    let layouts = Layout::ALL;
+    let items = layouts.map(|layout| MenuItem {
+        name: layout.name().into(),
+        detail: layout.title().into(),
+        usable: true,
+    });
+    let at = layouts.iter().position(|&layout| layout == current).unwrap_or(0);
+    match list(console, language, text::KEYBOARDS.get(language), None, &items, at) {
+        Step::Chosen(index) => layouts[index],
+        _ => current,
+    }
+}
+
+/// Shows a list and waits for a choice in it; `Step::Keyboard` only where there is a `hint` of it.
+fn list(
+    console: &mut dyn Console,
+    language: Language,
+    title: &str,
+    hint: Option<&str>,
+    items: &[MenuItem],
+    selected: usize,
+) -> Step {
     let width = items.iter().map(|item| item.name.chars().count()).max().unwrap_or(0);
     console.write(&format!("{title}\n"));
     for (number, item) in (1..).zip(items) {
         console.write(&format!("  {number}  {:width$}  {}\n", item.name, item.detail));
     }
-    let first = items.iter().position(|item| item.usable).unwrap_or(0);
-    console.write(&format!("number or arrows, then Enter: {}", first + 1));
-    let mut choice = Choice { items, selected: first, typed: None };
-    loop {
+    if let Some(hint) = hint {
+        console.write(&format!("{hint}\n"));
+    }
+    let usable = |at: &usize| items.get(*at).is_some_and(|item| item.usable);
+    let first = (selected..items.len()).find(usable).unwrap_or(0);
+    console.write(&format!("{}{}", text::MENU_PROMPT.get(language), first + 1));
+    let mut choice = Choice { items, language, selected: first, typed: None };
+    let step = loop {
         let key = console.read_key();
         match choice.key(console, key) {
             Step::More => {}
-            Step::Leave => {
-                console.write("\n");
-                return None;
-            }
-            Step::Chosen(index) => {
-                console.write("\n");
-                return Some(index);
-            }
+            Step::Keyboard if hint.is_none() => {}
+            step => break step,
         }
-    }
+    };
+    console.write("\n");
+    step
 }
 
 enum Step {
     More,
     Leave,
+    Keyboard,
     Chosen(usize),
 }
 
 struct Choice<'a> {
     items: &'a [MenuItem],
+    language: Language,
     selected: usize,
     /// What digits say so far.
     typed: Option<usize>,
@@ -62,6 +123,7 @@ impl Choice<'_> {
             Key::Backspace => self.typed = None,
             Key::Char(c) if c.is_ascii_digit() => return self.digit(console, c),
             Key::Enter => return self.take(console),
+            Key::Function(2) => return Step::Keyboard,
             Key::Escape | Key::Interrupt | Key::EndOfInput => return Step::Leave,
             _ => {}
         }
@@ -88,9 +150,10 @@ impl Choice<'_> {
         }
         self.typed = None;
         console.write(&format!(
-            "\n{}: {}\nanother one: {}",
+            "\n{}: {}\n{}{}",
             item.name,
             item.detail,
+            text::MENU_ANOTHER.get(self.language),
             self.selected + 1
         ));
         Step::More
@@ -123,8 +186,8 @@ mod tests {
 
         fn progress(&mut self, _: &str, _: bool) {}
 
-        fn read_key(&mut self) -> Key {
-            self.0.pop_front().unwrap_or(Key::Escape)
+        fn key_within(&mut self, micros: Option<u64>) -> Option<Key> {
+            self.0.pop_front().or(micros.is_none().then_some(Key::Escape))
         }
 
         fn interrupted(&mut self) -> bool {
@@ -141,7 +204,7 @@ mod tests {
             })
             .collect();
         let mut script = Script(keys.iter().copied().collect(), String::new());
-        (choose(&mut script, "models", &items), script.1)
+        (choose(&mut script, &mut Settings::default(), &items), script.1)
     }
 
     #[test]
@@ -154,6 +217,31 @@ mod tests {
         assert_eq!(run(12, &[Char('1'), Char('2')]).0, Some(11));
         assert_eq!(run(12, &[Char('1'), Enter]).0, Some(0));
         assert_eq!(run(3, &[Char('9'), Char('0'), Char('x'), Key::Interrupt]).0, None);
+    }
+
+    #[test]
+    fn f2_changes_the_keyboard_and_comes_back() {
+        let keys = [Key::Function(2), Key::Char('4'), Key::Char('3')];
+        let mut script = Script(keys.into_iter().collect(), String::new());
+        let items = ["a", "b", "c"].map(|name| MenuItem {
+            name: name.into(),
+            detail: String::new(),
+            usable: true,
+        });
+        let mut settings = Settings::default();
+        assert_eq!(choose(&mut script, &mut settings, &items), Some(2));
+        assert_eq!(settings.keyboard.name(), "fr");
+        assert!(script.1.contains(settings.keyboard.title()), "{}", script.1);
+    }
+
+    #[test]
+    fn a_key_keeps_a_model_from_starting_by_itself() {
+        let starts = |keys: &[Key]| {
+            let mut script = Script(keys.iter().copied().collect(), String::new());
+            starts_by_itself(&mut script, Language::En, "a.gguf", 5)
+        };
+        assert!(starts(&[]));
+        assert!(!starts(&[Key::Char(' ')]));
     }
 
     #[test]

@@ -11,9 +11,17 @@ use alloc::{format, string::String};
 pub struct Progress<'a> {
     name: &'a str,
     total: u64,
+    unit: Unit,
     clock: &'a dyn Clock,
     start_us: u64,
     shown_us: u64,
+}
+
+/// What is counted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Bytes,
+    Tokens,
 }
 
 /// Cells of the bar.
@@ -23,8 +31,18 @@ impl<'a> Progress<'a> {
     /// A bar for `total` bytes of `name`.
     #[must_use]
     pub fn new(name: &'a str, total: u64, clock: &'a dyn Clock) -> Self {
+        Self::of(name, total, Unit::Bytes, clock)
+    }
+
+    /// A bar for `total` tokens.
+    #[must_use]
+    pub fn counting(name: &'a str, total: u64, clock: &'a dyn Clock) -> Self {
+        Self::of(name, total, Unit::Tokens, clock)
+    }
+
+    fn of(name: &'a str, total: u64, unit: Unit, clock: &'a dyn Clock) -> Self {
         let start_us = clock.micros();
-        Self { name, total, clock, start_us, shown_us: start_us }
+        Self { name, total, unit, clock, start_us, shown_us: start_us }
     }
 
     /// Shows that `done` bytes are there.
@@ -37,6 +55,13 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Shows how far it has come, for the last time.
+    pub fn end(&mut self, console: &mut dyn Console, done: u64) {
+        if self.total > 0 {
+            console.progress(&self.line(done, self.clock.micros() - self.start_us), true);
+        }
+    }
+
     fn line(&self, done: u64, micros: u64) -> String {
         let share = |whole: u64| (done * whole).checked_div(self.total).unwrap_or(whole);
         let filled = share(BAR) as usize;
@@ -44,13 +69,25 @@ impl<'a> Progress<'a> {
         let (percent, micros) = (share(100), micros.max(1));
         let rate = done as f64 / micros as f64;
         let left_s = if rate > 0.0 { (self.total - done) as f64 / rate / 1e6 } else { 0.0 };
+        let (all, rate) = match self.unit {
+            Unit::Bytes => (bytes_text(self.total), format!("{rate:.0} MB/s")),
+            Unit::Tokens => {
+                (format!("{} tokens", self.total), format!("{:.1} tokens/s", rate * 1e6))
+            }
+        };
         let end = if done >= self.total {
-            format!("{} in {:.1} s", bytes_text(self.total), micros as f64 / 1e6)
+            format!("{all} in {:.1} s", micros as f64 / 1e6)
         } else {
             format!("{left_s:.0} s left")
         };
-        format!("{}  [{bar}] {percent:>3} %  {rate:.0} MB/s  {end}", self.name)
+        format!("{}  [{bar}] {percent:>3} %  {rate}  {end}", self.name)
     }
+}
+
+/// How much of a whole is used, in so many cells; anything at all fills one.
+pub(crate) fn gauge(used: usize, whole: usize, cells: usize) -> String {
+    let filled = (used * cells).div_ceil(whole.max(1)).min(cells);
+    format!("{}{}", "█".repeat(filled), "░".repeat(cells - filled))
 }
 
 /// A size for people: `98.4 MB`, `1.06 MB`, `512 bytes`.

@@ -1,9 +1,35 @@
-//! What `/set` changes: sampling, seed, length, kernels, cache, speculation. One
-//! table holds names, ranges and help.
+//! What `/set`, `llamaboot.toml` and the command line change: one table of names, values and
+//! ranges.
 
-use alloc::{format, string::String, string::ToString};
+use crate::text::{self, Language, Text};
+use crate::{Layout, Template, Theme};
+use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 use llamaboot_engine::{KvType, Sampling};
 use llamaboot_kernels::{Isa, Kernels};
+
+/// What an answer may consist of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Format {
+    /// Anything.
+    #[default]
+    Text,
+    /// A JSON object.
+    Json,
+    /// What the GBNF grammar in this file allows.
+    Grammar(String),
+}
+
+/// A text that the model itself may bring along.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// The model's own, where it has one.
+    #[default]
+    Auto,
+    /// None at all.
+    None,
+    /// This one.
+    Some(String),
+}
 
 /// Settings of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +40,26 @@ pub struct Settings {
     pub seed: Option<u64>,
     /// Longest answer in tokens; `None` up to the end of the context.
     pub max_tokens: Option<usize>,
+    /// Positions of the context; `None` as many as there is memory for.
+    pub context: Option<usize>,
+    /// Texts that end an answer.
+    pub stop: Vec<String>,
+    /// The system prompt.
+    pub system: Choice,
+    /// The chat template, by its name.
+    pub template: Choice,
+    /// What an answer may consist of.
+    pub format: Format,
+    /// The keyboard's layout.
+    pub keyboard: Layout,
+    /// Colours.
+    pub theme: Theme,
+    /// Whether lines break between words.
+    pub wordwrap: bool,
+    /// Whether the prompt's cost is told, too.
+    pub verbose: bool,
+    /// Language of the interface.
+    pub language: Language,
     /// Kernels to run on; `None` the best there are.
     pub isa: Option<Isa>,
     /// How keys and values are kept.
@@ -24,25 +70,271 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        let sampling = Sampling::default();
-        let (isa, kv) = (None, KvType::F32);
-        Self { sampling, seed: None, max_tokens: None, isa, kv, speculation: true }
+        Self {
+            sampling: Sampling::default(),
+            seed: None,
+            max_tokens: None,
+            context: None,
+            stop: Vec::new(),
+            system: Choice::Auto,
+            template: Choice::Auto,
+            format: Format::Text,
+            keyboard: Layout::default(),
+            theme: Theme::Dark,
+            wordwrap: true,
+            verbose: false,
+            language: Language::En,
+            isa: None,
+            kv: KvType::F32,
+            speculation: true,
+        }
     }
 }
 
-/// Every setting: its name and what it takes.
-pub const SETTING_NAMES: [(&str, &str); 10] = [
-    ("temperature", "0 to 5; 0 always takes the likeliest token"),
-    ("top_p", "0 to 1; keeps the likeliest tokens that together reach this probability"),
-    ("top_k", "a count; keeps that many of the likeliest tokens, 0 keeps all"),
-    ("min_p", "0 to 1; keeps tokens this likely relative to the likeliest"),
-    ("repeat_penalty", "0.5 to 2; above 1 makes recent tokens less likely"),
-    ("seed", "a number for repeatable answers, or random"),
-    ("max_tokens", "longest answer in tokens, or 0 for the rest of the context"),
-    ("isa", "the kernels: scalar, avx2, avx512, or best; the answers are the same"),
-    ("kv", "f32 or f16; f16 takes half the memory of the context, and rounds a little"),
-    ("speculation", "on or off; guesses from earlier text, the answers are the same"),
+/// Texts that end an answer: how many, and how long each.
+const MAX_STOPS: usize = 8;
+const MAX_STOP_CHARS: usize = 64;
+
+/// One setting: how it is called, what it takes, how it is changed (`None`: not by this value) and
+/// told.
+struct Setting {
+    name: &'static str,
+    takes: Text,
+    set: fn(&mut Settings, &str) -> Option<()>,
+    get: fn(&Settings) -> String,
+}
+
+/// A number in a range.
+fn number(value: &str, range: core::ops::RangeInclusive<f32>) -> Option<f32> {
+    value.parse().ok().filter(|number| range.contains(number))
+}
+
+fn switch(value: &str) -> Option<bool> {
+    match value {
+        "on" | "true" => Some(true),
+        "off" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn on_off(on: bool) -> String {
+    if on { "on" } else { "off" }.to_string()
+}
+
+fn choice(value: &str) -> Choice {
+    match value {
+        "auto" => Choice::Auto,
+        "none" | "" => Choice::None,
+        text => Choice::Some(text.to_string()),
+    }
+}
+
+fn told(choice: &Choice) -> String {
+    match choice {
+        Choice::Auto => "auto".to_string(),
+        Choice::None => "none".to_string(),
+        Choice::Some(text) => text.clone(),
+    }
+}
+
+macro_rules! sampling {
+    ($name:literal, $takes:ident, $field:ident, $range:expr) => {
+        Setting {
+            name: $name,
+            takes: text::$takes,
+            set: |s, v| number(v, $range).map(|v| s.sampling.$field = v),
+            get: |s| s.sampling.$field.to_string(),
+        }
+    };
+}
+
+macro_rules! count {
+    ($name:literal, $takes:ident, $field:ident, $range:expr) => {
+        Setting {
+            name: $name,
+            takes: text::$takes,
+            set: |s, v| {
+                let count = v.parse().ok().filter(|count| ($range).contains(count));
+                count.map(|count| s.sampling.$field = count)
+            },
+            get: |s| s.sampling.$field.to_string(),
+        }
+    };
+}
+
+const TABLE: [Setting; 30] = [
+    sampling!("temperature", SET_TEMPERATURE, temperature, 0.0..=5.0),
+    sampling!("top_p", SET_TOP_P, top_p, 0.0..=1.0),
+    count!("top_k", SET_TOP_K, top_k, 0..=usize::MAX),
+    sampling!("min_p", SET_MIN_P, min_p, 0.0..=1.0),
+    sampling!("typical", SET_TYPICAL, typical_p, 0.0..=1.0),
+    sampling!("repeat_penalty", SET_REPEAT, repeat_penalty, 0.5..=2.0),
+    count!("repeat_last_n", SET_REPEAT_LAST_N, repeat_last_n, 0..=4096),
+    sampling!("frequency_penalty", SET_FREQUENCY, frequency_penalty, -2.0..=2.0),
+    sampling!("presence_penalty", SET_PRESENCE, presence_penalty, -2.0..=2.0),
+    sampling!("dry", SET_DRY, dry_multiplier, 0.0..=5.0),
+    sampling!("dry_base", SET_DRY_BASE, dry_base, 1.0..=4.0),
+    count!("dry_allowed_length", SET_DRY_LENGTH, dry_allowed_length, 1..=64),
+    count!("mirostat", SET_MIROSTAT, mirostat, 0..=2),
+    sampling!("mirostat_tau", SET_MIROSTAT_TAU, mirostat_tau, 0.0..=20.0),
+    sampling!("mirostat_eta", SET_MIROSTAT_ETA, mirostat_eta, 0.0..=1.0),
+    Setting {
+        name: "seed",
+        takes: text::SET_SEED,
+        set: |s, v| {
+            s.seed = if v == "random" { None } else { Some(v.parse().ok()?) };
+            Some(())
+        },
+        get: |s| s.seed.map_or_else(|| "random".to_string(), |v| v.to_string()),
+    },
+    Setting {
+        name: "max_tokens",
+        takes: text::SET_MAX_TOKENS,
+        set: |s, v| v.parse().ok().map(|v| s.max_tokens = Some(v).filter(|&v: &usize| v > 0)),
+        get: |s| s.max_tokens.unwrap_or(0).to_string(),
+    },
+    Setting {
+        name: "context",
+        takes: text::SET_CONTEXT,
+        set: |s, v| v.parse().ok().map(|v| s.context = Some(v).filter(|&v: &usize| v > 0)),
+        get: |s| s.context.unwrap_or(0).to_string(),
+    },
+    Setting {
+        name: "stop",
+        takes: text::SET_STOP,
+        set: |s, v| {
+            if v == "none" {
+                s.stop.clear();
+                return Some(());
+            }
+            let stop = v.trim_matches('"').replace("\\n", "\n");
+            let fits = !stop.is_empty() && stop.chars().count() <= MAX_STOP_CHARS;
+            (fits && s.stop.len() < MAX_STOPS).then(|| s.stop.push(stop))
+        },
+        get: |s| match s.stop.as_slice() {
+            [] => "none".to_string(),
+            stops => stops.iter().map(|stop| format!("{stop:?}")).collect::<Vec<_>>().join(" "),
+        },
+    },
+    Setting {
+        name: "system",
+        takes: text::SET_SYSTEM,
+        set: |s, v| {
+            s.system = choice(v);
+            Some(())
+        },
+        get: |s| told(&s.system),
+    },
+    Setting {
+        name: "template",
+        takes: text::SET_TEMPLATE,
+        set: |s, v| {
+            let known = v == "auto" || Template::NAMES.contains(&v);
+            known.then(|| s.template = choice(v))
+        },
+        get: |s| told(&s.template),
+    },
+    Setting {
+        name: "format",
+        takes: text::SET_FORMAT,
+        set: |s, v| {
+            s.format = match v {
+                "text" => Format::Text,
+                "json" => Format::Json,
+                file => Format::Grammar(file.to_string()),
+            };
+            Some(())
+        },
+        get: |s| match &s.format {
+            Format::Text => "text".to_string(),
+            Format::Json => "json".to_string(),
+            Format::Grammar(file) => file.clone(),
+        },
+    },
+    Setting {
+        name: "keyboard",
+        takes: text::SET_KEYBOARD,
+        set: |s, v| Layout::by_name(v).map(|v| s.keyboard = v),
+        get: |s| s.keyboard.name().to_string(),
+    },
+    Setting {
+        name: "theme",
+        takes: text::SET_THEME,
+        set: |s, v| Theme::by_name(v).map(|v| s.theme = v),
+        get: |s| s.theme.name().to_string(),
+    },
+    Setting {
+        name: "wordwrap",
+        takes: text::SET_WORDWRAP,
+        set: |s, v| switch(v).map(|v| s.wordwrap = v),
+        get: |s| on_off(s.wordwrap),
+    },
+    Setting {
+        name: "verbose",
+        takes: text::SET_VERBOSE,
+        set: |s, v| switch(v).map(|v| s.verbose = v),
+        get: |s| on_off(s.verbose),
+    },
+    Setting {
+        name: "language",
+        takes: text::SET_LANGUAGE,
+        set: |s, v| Language::by_name(v).map(|v| s.language = v),
+        get: |s| s.language.name().to_string(),
+    },
+    Setting {
+        name: "isa",
+        takes: text::SET_ISA,
+        set: |s, v| {
+            s.isa = if v == "best" { None } else { Some(Isa::from_name(v)?) };
+            Some(())
+        },
+        get: |s| s.kernels().isa().to_string(),
+    },
+    Setting {
+        name: "kv",
+        takes: text::SET_KV,
+        set: |s, v| {
+            s.kv = match v {
+                "f32" => KvType::F32,
+                "f16" => KvType::F16,
+                _ => return None,
+            };
+            Some(())
+        },
+        get: |s| match s.kv {
+            KvType::F32 => "f32".to_string(),
+            KvType::F16 => "f16".to_string(),
+        },
+    },
+    Setting {
+        name: "speculation",
+        takes: text::SET_SPECULATION,
+        set: |s, v| switch(v).map(|v| s.speculation = v),
+        get: |s| on_off(s.speculation),
+    },
 ];
+
+fn templates() -> String {
+    Template::NAMES.join(", ")
+}
+
+fn find(name: &str) -> Option<&'static Setting> {
+    const TABLE: &[Setting] = &self::TABLE;
+    TABLE.iter().find(|setting| setting.name == name)
+}
+
+/// Every setting's name.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|setting| setting.name)
+}
+
+/// A line for each setting: its name and what it takes.
+pub(crate) fn help(language: Language) -> String {
+    let lines = TABLE.iter().map(|Setting { name, takes, .. }| {
+        format!("  {name:19} {}\n", takes.fill(language, &[&templates()]))
+    });
+    lines.collect()
+}
 
 impl Settings {
     /// Changes one setting.
@@ -50,63 +342,50 @@ impl Settings {
     /// # Errors
     /// One line that says what the setting takes.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let wrong = |expected: &str| Err(format!("{name}: expected {expected}, found {value:?}"));
-        let float = |least: f32, most: f32| {
-            value.parse().ok().filter(|v| (least..=most).contains(v)).ok_or(())
+        let Some(setting) = find(name) else {
+            let names = names().collect::<Vec<_>>().join(", ");
+            let shown = format!("{name:?}");
+            return Err(text::NOT_A_SETTING.fill(self.language, &[&shown, &names]));
         };
-        let Some((_, takes)) = SETTING_NAMES.iter().find(|(known, _)| *known == name) else {
-            let names = SETTING_NAMES.map(|(name, _)| name).join(", ");
-            return Err(format!("{name:?} is not a setting; there are {names}"));
+        let before = self.isa;
+        let wrong = || {
+            let takes = setting.takes.fill(self.language, &[&templates()]);
+            text::EXPECTED.fill(self.language, &[&name, &takes, &format!("{value:?}")])
         };
-        let changed = match name {
-            "temperature" => float(0.0, 5.0).map(|v| self.sampling.temperature = v),
-            "top_p" => float(0.0, 1.0).map(|v| self.sampling.top_p = v),
-            "min_p" => float(0.0, 1.0).map(|v| self.sampling.min_p = v),
-            "repeat_penalty" => float(0.5, 2.0).map(|v| self.sampling.repeat_penalty = v),
-            "top_k" => value.parse().map(|v| self.sampling.top_k = v).map_err(|_| ()),
-            "max_tokens" => value
-                .parse()
-                .map(|v| self.max_tokens = Some(v).filter(|&v: &usize| v > 0))
-                .map_err(|_| ()),
-            "seed" if value == "random" => {
-                self.seed = None;
-                Ok(())
-            }
-            "kv" => match value {
-                "f32" => {
-                    self.kv = KvType::F32;
-                    Ok(())
-                }
-                "f16" => {
-                    self.kv = KvType::F16;
-                    Ok(())
-                }
-                _ => Err(()),
-            },
-            "speculation" => match value {
-                "on" | "off" => {
-                    self.speculation = value == "on";
-                    Ok(())
-                }
-                _ => Err(()),
-            },
-            "seed" => value.parse().map(|v| self.seed = Some(v)).map_err(|_| ()),
-            _ => return self.set_isa(value).or_else(|e| e.map_or_else(|| wrong(takes), Err)),
-        };
-        changed.or_else(|()| wrong(takes))
+        let wrong = wrong();
+        (setting.set)(self, value).ok_or(wrong)?;
+        if let Some(isa) = self.isa
+            && let Err(unavailable) = Kernels::new(isa)
+        {
+            self.isa = before;
+            return Err(unavailable.to_string());
+        }
+        Ok(())
     }
 
-    /// The error is a line of its own where the name is right but the CPU lacks it.
-    fn set_isa(&mut self, value: &str) -> Result<(), Option<String>> {
-        let isa = match value {
-            "best" => None,
-            name => Some(Isa::from_name(name).ok_or(None)?),
+    /// A setting's value, as [`Settings::set`] takes it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<String> {
+        find(name).map(|setting| (setting.get)(self))
+    }
+
+    /// The values that a setting of few values takes.
+    pub(crate) fn values(name: &str) -> Vec<String> {
+        let names: Vec<&str> = match name {
+            "keyboard" => Layout::NAMES.to_vec(),
+            "theme" => Theme::NAMES.map(|(name, _)| name).to_vec(),
+            "language" => Language::NAMES.map(|(name, _)| name).to_vec(),
+            "template" => Template::NAMES.iter().copied().chain(["auto"]).collect(),
+            "format" => vec!["text", "json"],
+            "system" => vec!["auto", "none"],
+            "kv" => vec!["f32", "f16"],
+            "isa" => vec!["best", "scalar", "avx2", "avx512"],
+            "seed" => vec!["random"],
+            "stop" => vec!["none"],
+            "wordwrap" | "verbose" | "speculation" => vec!["on", "off"],
+            _ => vec![],
         };
-        if let Some(isa) = isa {
-            Kernels::new(isa).map_err(|unavailable| Some(unavailable.to_string()))?;
-        }
-        self.isa = isa;
-        Ok(())
+        names.into_iter().map(String::from).collect()
     }
 
     /// The kernels that these settings ask for.
@@ -118,19 +397,7 @@ impl Settings {
     /// One line for each setting with its value.
     #[must_use]
     pub fn describe(&self) -> String {
-        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty, .. } = &self.sampling;
-        let seed = self.seed.map_or_else(|| "random".to_string(), |v| v.to_string());
-        let max = self
-            .max_tokens
-            .map_or_else(|| "to the end of the context".to_string(), |v| v.to_string());
-        format!(
-            "temperature {temperature}\ntop_p {top_p}\ntop_k {top_k}\nmin_p {min_p}\n\
-             repeat_penalty {repeat_penalty}\nseed {seed}\nmax_tokens {max}\nisa {}\n\
-             kv {}\nspeculation {}\n",
-            self.kernels().isa(),
-            self.kv,
-            if self.speculation { "on" } else { "off" },
-        )
+        TABLE.iter().map(|setting| format!("{} {}\n", setting.name, (setting.get)(self))).collect()
     }
 }
 
@@ -139,38 +406,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_setting_can_be_set() {
+    fn what_is_set_is_told() {
         let mut settings = Settings::default();
         for (name, value) in [
             ("temperature", "0"),
             ("top_p", "0.5"),
             ("top_k", "40"),
             ("min_p", "0.05"),
+            ("typical", "0.9"),
             ("repeat_penalty", "1.1"),
+            ("frequency_penalty", "-0.5"),
+            ("dry", "0.8"),
+            ("mirostat", "2"),
             ("seed", "42"),
             ("max_tokens", "100"),
+            ("context", "512"),
+            ("system", "You are a pirate."),
+            ("template", "chatml"),
+            ("format", "json"),
+            ("keyboard", "fr"),
+            ("theme", "light"),
+            ("wordwrap", "off"),
+            ("verbose", "on"),
             ("isa", "scalar"),
             ("kv", "f16"),
             ("speculation", "off"),
+            ("language", "fr"),
         ] {
             assert_eq!(settings.set(name, value), Ok(()), "{name}");
+            assert_eq!(settings.get(name).as_deref(), Some(value), "{name}");
         }
-        let sampling = Sampling {
-            temperature: 0.0,
-            top_p: 0.5,
-            top_k: 40,
-            min_p: 0.05,
-            repeat_penalty: 1.1,
-            ..Sampling::default()
-        };
-        let isa = Some(Isa::Scalar);
-        let (seed, max_tokens) = (Some(42), Some(100));
-        let kv = KvType::F16;
-        let expected = Settings { sampling, seed, max_tokens, isa, kv, speculation: false };
-        assert_eq!(settings, expected);
+        assert_eq!(settings.sampling.min_p, 0.05);
         settings.set("max_tokens", "0").unwrap();
         settings.set("seed", "random").unwrap();
         assert_eq!((settings.max_tokens, settings.seed), (None, None));
+    }
+
+    #[test]
+    fn stop_texts_add_up() {
+        let mut settings = Settings::default();
+        settings.set("stop", "\"\\n\\n\"").unwrap();
+        settings.set("stop", "User:").unwrap();
+        assert_eq!(settings.stop, ["\n\n", "User:"]);
+        assert!(settings.set("stop", &"x".repeat(65)).is_err());
+        settings.set("stop", "none").unwrap();
+        assert!(settings.stop.is_empty());
     }
 
     #[test]
@@ -180,7 +460,9 @@ mod tests {
             ("temperature", "-1"),
             ("top_p", "nan"),
             ("top_k", "x"),
+            ("mirostat", "3"),
             ("isa", "mmx"),
+            ("keyboard", "dvorak"),
             ("speculation", "maybe"),
         ] {
             let error = settings.set(name, value).unwrap_err();
@@ -193,5 +475,14 @@ mod tests {
             settings.set("colour", "red").unwrap_err().contains("there are temperature, top_p")
         );
         assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn every_offered_value_is_taken() {
+        for name in names() {
+            for value in Settings::values(name).iter().filter(|value| !value.starts_with("avx")) {
+                assert_eq!(Settings::default().set(name, value), Ok(()), "{name} {value}");
+            }
+        }
     }
 }

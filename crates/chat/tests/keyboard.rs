@@ -1,7 +1,7 @@
 //! Keyboard layouts against the published ones, as tools/oracle/keyboard_layouts.py recorded them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_chat::keyboard::{Layout, Typist};
+use llamaboot_chat::{Layout, Typist};
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 

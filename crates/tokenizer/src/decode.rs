@@ -60,8 +60,14 @@ impl StreamDecoder {
 
     /// Appends to `out` what can be printed once `token` has come.
     pub fn push(&mut self, tokenizer: &Tokenizer, token: u32, out: &mut String) {
-        self.pending.extend_from_slice(tokenizer.decode_piece(self.prev, token));
+        let piece = tokenizer.decode_piece(self.prev, token);
         self.prev = Some(token);
+        self.push_bytes(piece, out);
+    }
+
+    /// Appends to `out` what can be printed once `bytes` have come, which are of no token.
+    pub fn push_bytes(&mut self, bytes: &[u8], out: &mut String) {
+        self.pending.extend_from_slice(bytes);
         let mut rest = self.pending.as_slice();
         loop {
             match core::str::from_utf8(rest) {

@@ -15,6 +15,9 @@ use uefi::proto::pi::mp::MpServices;
 use uefi::{Event, cstr16};
 use uefi_raw::Boolean;
 
+#[global_allocator]
+static HEAP: uefi::allocator::Allocator = uefi::allocator::Allocator;
+
 #[entry]
 fn main() -> Status {
     match refuse().and_then(|()| start()) {

@@ -1,12 +1,13 @@
 //! `generate`: the prompt and its continuation, as llama2.c's `run` prints them.
 
 use crate::args::Generate;
-use crate::model::{HostClock, Loaded, sampling, seed};
+use crate::model::{HostClock, Loaded};
 use anyhow::{Context as _, Result};
-use llamaboot_chat::{Ending, Generated, Generator, Sink, base_prompt, without_controls};
+use llamaboot_chat::{Ending, Generated, Generator, Settings, Sink, base_prompt, without_controls};
 use llamaboot_engine::{Engine, Sampler, Sampling, Speculation};
 use llamaboot_tokenizer::{StreamDecoder, Tokenizer};
 use std::io::{IsTerminal as _, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// llama2.c's defaults.
 const DEFAULT: Sampling = Sampling { temperature: 1.0, ..Sampling::DEFAULT };
@@ -25,11 +26,12 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     let mut engine = loaded.engine(&args.run, steps)?;
     let mut sink = Stdout { error: None, plain: !std::io::stdout().is_terminal() };
     let mut decoder = show_prompt(&tokenizer, &prompt, &mut sink);
-    let mut sampler = Sampler::new(
-        engine.model().config().vocab_size,
-        sampling(&args.sampling, DEFAULT),
-        seed(&args.sampling),
-    )?;
+    let mut settings = Settings { sampling: DEFAULT, ..Settings::default() };
+    args.sampling.apply(&mut settings);
+    let seed = settings.seed.unwrap_or_else(clock_seed);
+    let vocab_size = engine.model().config().vocab_size;
+    let mut sampler = Sampler::new(vocab_size, settings.sampling, seed)?;
+    let mut speculation = Speculation::default();
     let generated = if max_tokens == 0 {
         None
     } else {
@@ -39,20 +41,26 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
             tokenizer: &tokenizer,
             clock: &HostClock::new(),
             ending: Ending::Text,
-            speculation: args.sampling.speculation().then(Speculation::default),
+            speculation: settings.speculation.then_some(&mut speculation),
+            grammar: None,
+            full_is_end: true,
         };
         let generated = generator.generate(&prompt, &mut decoder, max_tokens, &mut sink);
-        let counts = generator.speculation.map_or((0, 0), |speculation| speculation.counts());
-        Some((generated.with_context(|| loaded.path.display().to_string())?, counts))
+        Some(generated.with_context(|| loaded.path.display().to_string())?)
     };
     sink.text("\n");
     if let Some(error) = sink.error {
         return Err(error.into());
     }
-    if let Some((generated, counts)) = generated {
-        report(&generated, counts, &engine);
+    if let Some(generated) = generated {
+        report(&generated, speculation.counts(), &engine);
     }
     Ok(())
+}
+
+/// A seed from the clock, where none is given.
+fn clock_seed() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |t| t.as_nanos() as u64)
 }
 
 /// Prints the prompt's text; the decoder goes on from it.

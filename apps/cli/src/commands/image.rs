@@ -1,16 +1,22 @@
 //! `image`: a disk image with the boot program, the models and the licences.
 
 use crate::args::{Image, ModelFile};
-use crate::model::Loaded;
+use crate::model::{Loaded, read_text};
 use crate::progress::bar;
 use anyhow::{Context as _, Result, ensure};
-use llamaboot_chat::{bytes_text, is_model_name, tokenizer_names};
+use llamaboot_chat::{
+    CHATS_BYTES, CHATS_FILE, CONFIG_FILE, Config, SAMPLE_CONFIG, bytes_text, is_model_name,
+    tokenizer_names,
+};
 use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &Image) -> Result<()> {
-    let mut entries = boot_entries(find_efi(args.efi.as_deref())?);
+    let config = args.config.as_deref().map(config).transpose()?;
+    let texts = [(CONFIG_FILE, config.as_deref().unwrap_or(SAMPLE_CONFIG))];
+    let efi = find_efi(args.efi.as_deref())?;
+    let mut entries = boot_entries(efi, &texts, &[(CHATS_FILE, CHATS_BYTES)]);
     for file in &args.models.0 {
         add_model(&mut entries, file)?;
     }
@@ -26,6 +32,14 @@ pub(crate) fn run(args: &Image) -> Result<()> {
         writeln!(out, "  {}  {}", file.path, bytes_text(file.bytes))?;
     }
     Ok(())
+}
+
+/// The settings in a file; every mistake in it is told.
+fn config(path: &Path) -> Result<String> {
+    let source = read_text(path)?;
+    let (_, mistakes) = Config::parse(&source);
+    ensure!(mistakes.is_empty(), "{}: {}", path.display(), mistakes.join("; "));
+    Ok(source)
 }
 
 /// Checks that a model can be run before it goes on a stick, tokenizer included.

@@ -199,6 +199,13 @@ impl Typist {
         self.pending = None;
     }
 
+    /// The letter on a key, for use with Ctrl and Alt.
+    #[must_use]
+    pub fn letter(&self, us: char) -> char {
+        let us = us.to_ascii_lowercase();
+        self.layout.types(us, false, false).unwrap_or(us)
+    }
+
     /// Takes in what a US keyboard would have typed with that key, Shift and Caps Lock.
     ///
     /// - `alt_gr`: AltGr is held, which is the right Alt, or Ctrl and Alt

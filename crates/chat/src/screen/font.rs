@@ -30,13 +30,13 @@ static FONTS: [Font; 3] = [
 
 /// The fonts of the product, by size: cells of 8×16, 12×24 and 16×32 pixels.
 #[must_use]
-pub fn fonts() -> [Font; 3] {
+pub(super) fn fonts() -> [Font; 3] {
     FONTS
 }
 
 /// A bitmap font of one cell size.
 #[derive(Debug, Clone, Copy)]
-pub struct Font {
+pub(super) struct Font {
     width: usize,
     height: usize,
     glyphs: &'static [u8],
@@ -47,7 +47,7 @@ pub struct Font {
 
 /// Why bytes are no font.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FontError {
+pub(super) enum FontError {
     /// Not the header of PSF version 2.
     Header,
     /// No Unicode table, so that no character has a glyph.
@@ -90,7 +90,7 @@ impl Font {
     ///
     /// # Errors
     /// [`FontError`] where it is anything else.
-    pub const fn parse(bytes: &'static [u8]) -> Result<Self, FontError> {
+    pub(super) const fn parse(bytes: &'static [u8]) -> Result<Self, FontError> {
         if bytes.len() < HEADER {
             return Err(FontError::Truncated);
         }
@@ -123,33 +123,34 @@ impl Font {
 
     /// Pixels a cell is wide, 32 at most.
     #[must_use]
-    pub const fn width(&self) -> usize {
+    pub(super) const fn width(&self) -> usize {
         self.width
     }
 
     /// Pixels a cell is high, 64 at most.
     #[must_use]
-    pub const fn height(&self) -> usize {
+    pub(super) const fn height(&self) -> usize {
         self.height
     }
 
     /// Bytes of a row: 1 to 4.
     #[must_use]
-    pub const fn row_bytes(&self) -> usize {
+    pub(super) const fn row_bytes(&self) -> usize {
         self.width.div_ceil(8)
     }
 
     /// The rows of a glyph, [`Font::row_bytes`] each, the leftmost pixel in the highest bit of the
     /// first byte; `None` where the font lacks the character.
     #[must_use]
-    pub fn glyph(&self, c: char) -> Option<&'static [u8]> {
+    pub(super) fn glyph(&self, c: char) -> Option<&'static [u8]> {
         let size = self.height * self.row_bytes();
         let index = self.index(c)?;
         self.glyphs.get(index * size..(index + 1) * size)
     }
 
+    #[cfg(test)]
     /// The characters of the font, ascending.
-    pub fn chars(&self) -> impl Iterator<Item = char> {
+    pub(super) fn chars(&self) -> impl Iterator<Item = char> {
         self.table
             .split(|&byte| byte == END)
             .filter_map(|entry| core::str::from_utf8(entry).ok()?.chars().next())
@@ -158,7 +159,7 @@ impl Font {
     /// Draws the marked box of a character that the font lacks: its code point in hexadecimal,
     /// two digits in a line, in a frame where the cell has room for one. The rows are those of
     /// [`Font::glyph`]; what does not fit into `out` is left away.
-    pub fn marked_box(&self, c: char, out: &mut [u8]) {
+    pub(super) fn marked_box(&self, c: char, out: &mut [u8]) {
         out.fill(0);
         let scale = (self.width / 8).min(self.height / 16).max(1);
         let (width, height) = (self.width / scale, self.height / scale);
@@ -311,3 +312,6 @@ impl Canvas<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,6 +58,8 @@ pub(super) struct Format {
     pub(super) end: &'static str,
     /// What stands between that and the next turn of the user.
     pub(super) between: &'static str,
+    /// A text that ends an answer as well: what a model without such a token goes on with.
+    pub(super) stop: Option<&'static str>,
     pub(super) trim: Trim,
 }
 
@@ -69,6 +71,7 @@ pub(super) const CHATML: Format = Format {
     user: ("<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"),
     end: "<|im_end|>",
     between: "\n",
+    stop: None,
     trim: Trim::Nothing,
 };
 
@@ -80,6 +83,7 @@ pub(super) const LLAMA2: Format = Format {
     user: ("[INST] ", " [/INST]"),
     end: "{eos}",
     between: "{bos}",
+    stop: None,
     trim: Trim::Together,
 };
 
@@ -96,6 +100,7 @@ pub(super) const LLAMA3: Format = Format {
     ),
     end: "<|eot_id|>",
     between: "",
+    stop: None,
     trim: Trim::Each,
 };
 
@@ -108,6 +113,7 @@ pub(super) const ZEPHYR: Format = Format {
     user: ("<|user|>\n", "{eos}\n<|assistant|>\n"),
     end: "{eos}",
     between: "\n",
+    stop: None,
     trim: Trim::Nothing,
 };
 
@@ -122,6 +128,7 @@ pub(super) const MISTRAL: Format = Format {
     user: ("[INST] ", " [/INST]"),
     end: "{eos}",
     between: "",
+    stop: None,
     trim: Trim::Nothing,
 };
 
@@ -137,6 +144,7 @@ pub(super) const GEMMA: Format = Format {
     user: ("<start_of_turn>user\n", "<end_of_turn>\n<start_of_turn>model\n"),
     end: "<end_of_turn>",
     between: "\n",
+    stop: None,
     trim: Trim::User,
 };
 
@@ -148,6 +156,7 @@ pub(super) const PHI3: Format = Format {
     user: ("<|user|>\n", "<|end|>\n<|assistant|>\n"),
     end: "<|end|>",
     between: "\n",
+    stop: None,
     trim: Trim::Nothing,
 };
 
@@ -159,6 +168,10 @@ pub(super) const ALPACA: Format = Format {
     user: ("### Instruction:\n", "\n\n### Response:\n"),
     end: "{eos}",
     between: "\n\n",
+    stop: Some(
+        "
+### Instruction:",
+    ),
     trim: Trim::Each,
 };
 
@@ -167,7 +180,7 @@ pub(super) const ALPACA_SYSTEM: &str = "Below is an instruction that describes a
     Write a response that appropriately completes the request.";
 
 /// For models whose own format is not known, and for base models: the roles as words. Nothing ends
-/// an answer but EOS, so a base model goes on with the next `User:` itself.
+/// an answer but EOS, so a base model goes on with the next `User:` itself, and is stopped there.
 pub(super) const PLAIN: Format = Format {
     name: "plain",
     needs: &[],
@@ -176,6 +189,10 @@ pub(super) const PLAIN: Format = Format {
     user: ("User: ", "\nAssistant:"),
     end: "",
     between: "\n",
+    stop: Some(
+        "
+User:",
+    ),
     trim: Trim::Each,
 };
 

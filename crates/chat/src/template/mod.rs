@@ -126,9 +126,10 @@ impl Template {
         self.system.as_deref()
     }
 
-    /// Replaces the default system text; an empty text leaves it out.
-    pub fn set_system(&mut self, text: &str) {
-        self.system = Some(String::from(text)).filter(|text| !text.is_empty());
+    /// A text at which an answer ends, beside the token that ends it.
+    #[must_use]
+    pub fn stop(&self) -> Option<&'static str> {
+        self.format.stop
     }
 
     /// The beginning of a conversation, up to the head of the first answer. `None` writes no

@@ -1,14 +1,16 @@
 //! The fonts of the screen: what they hold, how glyphs look, and what a damaged file does.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_chat::screen::font::{Font, FontError, fonts};
+extern crate std;
+
+use super::{Font, FontError, fonts};
+use alloc::{format, string::String, vec, vec::Vec};
 use proptest::prelude::*;
 use std::collections::HashMap;
 
 const BYTES: [&[u8]; 3] = [
-    include_bytes!("../../../assets/fonts/console16.psf"),
-    include_bytes!("../../../assets/fonts/console24.psf"),
-    include_bytes!("../../../assets/fonts/console32.psf"),
+    include_bytes!("../../../../../assets/fonts/console16.psf"),
+    include_bytes!("../../../../../assets/fonts/console24.psf"),
+    include_bytes!("../../../../../assets/fonts/console32.psf"),
 ];
 
 /// What a chat shows, beside ASCII, Latin-1 and Latin Extended-A.
