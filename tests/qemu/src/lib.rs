@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use llamaboot_chat::{CHATS_BYTES, CHATS_FILE};
 use llamaboot_engine::logit_report;
 use llamaboot_golden::with_engine;
 use llamaboot_image::{Content, Entry, write_image};
@@ -38,12 +39,22 @@ pub struct Image {
     _folder: TempDir,
 }
 
-/// An image with the boot program and `files`.
+/// An image with the boot program, a place for chats, and `files`.
 ///
 /// # Panics
 /// Where it cannot be written.
 #[must_use]
-pub fn image(files: Vec<Entry>) -> Image {
+pub fn image(mut files: Vec<Entry>) -> Image {
+    files.push(bytes(CHATS_FILE, vec![0; CHATS_BYTES as usize]));
+    stick_made_by_hand(files)
+}
+
+/// As [`image`], without a place for chats.
+///
+/// # Panics
+/// Where it cannot be written.
+#[must_use]
+pub fn stick_made_by_hand(files: Vec<Entry>) -> Image {
     disk(vec![Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi()))], files)
 }
 

@@ -6,8 +6,7 @@ use llamaboot_qemu_tests::{
     ANSWER, BOOT, Image, Prompt, SHORT, bytes, chat_model, file, host_logits, image,
     image_refusing_cores, start, stories,
 };
-use llamaboot_test_support::{data, read, root, smollm2};
-use std::fs;
+use llamaboot_test_support::{data, read, smollm2};
 use std::time::{Duration, Instant};
 use xtask::qemu::{Bus, Machine};
 
@@ -150,10 +149,9 @@ fn the_prompt_comes_quickly() {
     assert!(took < Duration::from_secs(2), "{took:?}");
 }
 
-/// Keyboard and screen: what is typed on the keyboard works, shows on the screen, and is echoed
-/// on the serial line.
+/// What is typed on the keyboard works, and is echoed on the serial line.
 #[test]
-fn keyboard_and_screen_work() {
+fn the_keyboard_works() {
     let Some(files) = stories("models/") else { return };
     let disk = image(files);
     let mut prompt = Prompt::boot(&Machine::new(&disk.path));
@@ -162,28 +160,12 @@ fn keyboard_and_screen_work() {
     }
     prompt.expect("model stories260K.bin, llama2.c v0 F32", SHORT);
     prompt.expect(">>> ", SHORT);
-    let picture = root().join("target/keyboard_and_screen.png");
-    prompt.0.screenshot(&picture).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
-    let lit = lit_share(&picture);
-    assert!((0.005..0.2).contains(&lit), "share of lit pixels {lit}: {}", picture.display());
     // Ctrl-C of the keyboard stops an answer.
     prompt.ask("/set max_tokens 0");
     prompt.0.press("ret").unwrap();
     prompt.expect("Once ", SHORT);
     prompt.0.press("ctrl-c").unwrap();
     prompt.expect("\r\n[stopped]\r\n", SHORT);
-}
-
-/// Share of pixels that are not black.
-fn lit_share(picture: &std::path::Path) -> f64 {
-    let file = std::io::BufReader::new(fs::File::open(picture).unwrap());
-    let mut reader = png::Decoder::new(file).read_info().unwrap();
-    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
-    let info = reader.next_frame(&mut pixels).unwrap();
-    let channels = info.color_type.samples();
-    let lit = pixels[..info.buffer_size()].chunks(channels).filter(|p| p[..3] != [0, 0, 0]).count();
-    lit as f64 / (info.width * info.height) as f64
 }
 
 /// With two and with four cores: all come up, and every bit stays the same; then all are given
