@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use alloc::{format, vec};
 use llamaboot_chat::{
     Chat, Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, bytes_text,
-    is_model_name, template_for, tokenizer_for, tokenizer_names,
+    is_model_name, template_for, text, tokenizer_for, tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
 use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
@@ -79,7 +79,8 @@ impl Found {
         let header = Header::parse(&regions).map_err(|e| e.to_string())?;
         let format = format!("{} {}", header.format, header.dtype_name());
         let (plan, _) = fitted(&header, self.len, available, threads, settings)?;
-        Ok(format!("{format}, needs {} of {}", bytes_text(plan.total()), bytes_text(available)))
+        let (needed, available) = (bytes_text(plan.total()), bytes_text(available));
+        Ok(text::NEEDS_MEMORY.fill(settings.language, &[&format, &needed, &available]))
     }
 
     fn place(&self, name: &str) -> Place {
@@ -124,7 +125,7 @@ fn fitted(
         let context = MemoryPlan::MIN_CONTEXT;
         let least = MemoryPlan::new(header, len, context, batch, threads, kv).total();
         let (least, available) = (bytes_text(least), bytes_text(available));
-        format!("needs {least} of memory, {available} are free: take a smaller model")
+        text::TOO_LARGE.fill(settings.language, &[&least, &available])
     })
 }
 
@@ -178,7 +179,8 @@ pub(crate) fn converse(
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
     let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
-    let mut pieces = load(console, found, &mut file, &header, clock)?;
+    let mut progress = Progress::new(&found.name, found.len, chat.settings.language, &clock);
+    let mut pieces = load(console, found, &mut file, &header, &mut progress)?;
     if Kernels::best().isa() != Isa::Scalar {
         let mut start_at = 0;
         let pieces = pieces.iter_mut().map(|piece| {
@@ -243,9 +245,8 @@ fn load(
     found: &Found,
     file: &mut OpenFile,
     header: &Header<'_>,
-    clock: Tsc,
+    progress: &mut Progress<'_>,
 ) -> Result<Vec<Pages>, String> {
-    let mut progress = Progress::new(&found.name, found.len, &clock);
     let mut pieces = vec![];
     for cut in header.cuts(found.len, MAX_PIECE).windows(2) {
         let (start, len) = (cut[0], cut[1] - cut[0]);

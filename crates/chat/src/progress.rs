@@ -4,6 +4,7 @@
 //! SmolLM2-135M-Instruct.Q4_1.gguf  [########------------]  41 %  212 MB/s  1 s left
 //! ```
 
+use crate::text::{self, Language};
 use crate::{Clock, Console};
 use alloc::{format, string::String};
 
@@ -12,6 +13,7 @@ pub struct Progress<'a> {
     name: &'a str,
     total: u64,
     unit: Unit,
+    language: Language,
     clock: &'a dyn Clock,
     start_us: u64,
     shown_us: u64,
@@ -30,19 +32,19 @@ const BAR: u64 = 20;
 impl<'a> Progress<'a> {
     /// A bar for `total` bytes of `name`.
     #[must_use]
-    pub fn new(name: &'a str, total: u64, clock: &'a dyn Clock) -> Self {
-        Self::of(name, total, Unit::Bytes, clock)
+    pub fn new(name: &'a str, total: u64, language: Language, clock: &'a dyn Clock) -> Self {
+        Self::of(name, total, Unit::Bytes, language, clock)
     }
 
     /// A bar for `total` tokens.
     #[must_use]
-    pub fn counting(name: &'a str, total: u64, clock: &'a dyn Clock) -> Self {
-        Self::of(name, total, Unit::Tokens, clock)
+    pub fn counting(name: &'a str, total: u64, language: Language, clock: &'a dyn Clock) -> Self {
+        Self::of(name, total, Unit::Tokens, language, clock)
     }
 
-    fn of(name: &'a str, total: u64, unit: Unit, clock: &'a dyn Clock) -> Self {
+    fn of(name: &'a str, total: u64, unit: Unit, language: Language, clock: &'a dyn Clock) -> Self {
         let start_us = clock.micros();
-        Self { name, total, unit, clock, start_us, shown_us: start_us }
+        Self { name, total, unit, language, clock, start_us, shown_us: start_us }
     }
 
     /// Shows that `done` bytes are there.
@@ -76,9 +78,10 @@ impl<'a> Progress<'a> {
             }
         };
         let end = if done >= self.total {
-            format!("{all} in {:.1} s", micros as f64 / 1e6)
+            let took = format!("{:.1}", micros as f64 / 1e6);
+            text::PROGRESS_DONE.fill(self.language, &[&all, &took])
         } else {
-            format!("{left_s:.0} s left")
+            text::PROGRESS_LEFT.fill(self.language, &[&format!("{left_s:.0}")])
         };
         format!("{}  [{bar}] {percent:>3} %  {rate}  {end}", self.name)
     }
@@ -131,13 +134,16 @@ mod tests {
 
     #[test]
     fn the_line_tells_share_speed_and_time() {
-        let progress = Progress::new("a.gguf", 100_000_000, &Still);
+        let progress = Progress::new("a.gguf", 100_000_000, Language::En, &Still);
         let half = progress.line(50_000_000, 250_000);
         assert_eq!(half, "a.gguf  [##########----------]  50 %  200 MB/s  0 s left");
+        let french = Progress::new("a.gguf", 100_000_000, Language::Fr, &Still);
+        let half = french.line(50_000_000, 250_000);
+        assert_eq!(half, "a.gguf  [##########----------]  50 %  200 MB/s  reste 0 s");
         let whole = progress.line(100_000_000, 500_000);
         assert_eq!(whole, "a.gguf  [####################] 100 %  200 MB/s  100 MB in 0.5 s");
         assert_eq!(
-            Progress::new("e", 0, &Still).line(0, 0),
+            Progress::new("e", 0, Language::En, &Still).line(0, 0),
             "e  [####################] 100 %  0 MB/s  0 bytes in 0.0 s"
         );
     }

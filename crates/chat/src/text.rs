@@ -186,6 +186,11 @@ texts! {
     ANY_KEY_LEAVES: "Any key leaves.", "Une touche pour quitter.";
     NO_SUCH_MODEL: "llamaboot.toml: there is no model {} here",
         "llamaboot.toml : il n'y a pas de modèle {} ici";
+    PROGRESS_DONE: "{} in {} s", "{} en {} s";
+    PROGRESS_LEFT: "{} s left", "reste {} s";
+    NEEDS_MEMORY: "{}, needs {} of {}", "{}, demande {} sur {}";
+    TOO_LARGE: "needs {} of memory, {} are free: take a smaller model",
+        "demande {} de mémoire, {} sont libres : prenez un modèle plus petit";
     MODELS: "Models on this machine:", "Modèles de cette machine :";
     MENU_PROMPT: "number or arrows, then Enter: ", "numéro ou flèches, puis Entrée : ";
     MENU_KEYBOARD: "F2: keyboard ({})", "F2 : clavier ({})";

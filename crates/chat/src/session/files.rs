@@ -28,8 +28,13 @@ impl Session<'_> {
         if self.chat.incognito {
             return;
         }
-        let fault = chats::save(storage, "", &self.saved()).err();
-        let fault = fault.filter(|fault| *fault != StorageError::NoPlace);
+        let saved = chats::save(storage, "", &self.saved());
+        if let Ok(Some(gone @ 1..)) = saved
+            && !core::mem::replace(&mut self.chat.told_long, true)
+        {
+            self.tell(console, Style::Note, text::OLD_TURNS_LEFT_OUT, &[&gone]);
+        }
+        let fault = saved.err().filter(|fault| *fault != StorageError::NoPlace);
         if let Some(fault) = fault.as_ref().filter(|_| fault != self.save_fault) {
             let fault = self.fault(fault);
             self.tell(console, Style::Error, text::NOT_SAVED, &[&fault]);
@@ -228,7 +233,8 @@ impl Session<'_> {
         let wanted = self.wanted();
         let kept = self.hold_common(&wanted);
         let label = text::RECOMPUTING.get(self.language());
-        let mut progress = Progress::counting(label, (wanted.len() - kept) as u64, self.clock);
+        let mut progress =
+            Progress::counting(label, (wanted.len() - kept) as u64, self.language(), self.clock);
         let batch = self.engine.batch();
         // Whatever goes wrong here, the next turn says.
         let computed = self.engine.prefill(&wanted[kept..], |done| {

@@ -76,6 +76,8 @@ pub struct Chat {
     resumed: bool,
     /// Whether it was told already that old turns are left out.
     told_full: bool,
+    /// Whether it was told already that the stick keeps no more than the latest turns.
+    told_long: bool,
 }
 
 impl Chat {
@@ -440,7 +442,7 @@ impl<'a> Session<'a> {
         self.engine.truncate(0);
         self.sampler.forget();
         self.chat.turns.clear();
-        self.chat.told_full = false;
+        (self.chat.told_full, self.chat.told_long) = (false, false);
         self.chat.read.clear();
     }
 
