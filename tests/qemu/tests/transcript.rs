@@ -63,8 +63,8 @@ fn masked(text: &str) -> String {
                 let kept = before.rsplit_once(' ').map_or(before, |(kept, _)| kept);
                 format!("{kept} N tokens/s]")
             }
-            // The bar of what is computed again is timed.
-            None if line.contains("tokens/s  ") => "[bar]".to_string(),
+            // A bar's last state is on the serial line, and on a host on its error output.
+            None if line.contains("] 100 %  ") => continue,
             None => line.to_string(),
         };
         out += &(line + "\n");
