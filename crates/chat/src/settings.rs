@@ -4,6 +4,7 @@
 use crate::text::{self, Language, Text};
 use crate::{Layout, Template, Theme};
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
+use core::fmt::Display;
 use llamaboot_engine::{KvType, Sampling};
 use llamaboot_kernels::{Isa, Kernels};
 
@@ -162,7 +163,7 @@ macro_rules! count {
     };
 }
 
-const TABLE: [Setting; 30] = [
+static TABLE: [Setting; 30] = [
     sampling!("temperature", SET_TEMPERATURE, temperature, 0.0..=5.0),
     sampling!("top_p", SET_TOP_P, top_p, 0.0..=1.0),
     count!("top_k", SET_TOP_K, top_k, 0..=usize::MAX),
@@ -319,8 +320,13 @@ fn templates() -> String {
 }
 
 fn find(name: &str) -> Option<&'static Setting> {
-    const TABLE: &[Setting] = &self::TABLE;
     TABLE.iter().find(|setting| setting.name == name)
+}
+
+/// The line about a name that no setting has.
+pub(crate) fn not_a_setting(name: &str, language: Language) -> String {
+    let names = names().collect::<Vec<_>>().join(", ");
+    text::NOT_A_SETTING.fill(language, &[&format!("{name:?}"), &names])
 }
 
 /// Every setting's name.
@@ -342,18 +348,13 @@ impl Settings {
     /// # Errors
     /// One line that says what the setting takes.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let Some(setting) = find(name) else {
-            let names = names().collect::<Vec<_>>().join(", ");
-            let shown = format!("{name:?}");
-            return Err(text::NOT_A_SETTING.fill(self.language, &[&shown, &names]));
-        };
+        let setting = find(name).ok_or_else(|| not_a_setting(name, self.language))?;
         let before = self.isa;
-        let wrong = || {
+        if (setting.set)(self, value).is_none() {
             let takes = setting.takes.fill(self.language, &[&templates()]);
-            text::EXPECTED.fill(self.language, &[&name, &takes, &format!("{value:?}")])
-        };
-        let wrong = wrong();
-        (setting.set)(self, value).ok_or(wrong)?;
+            let values: [&dyn Display; 3] = [&name, &takes, &format!("{value:?}")];
+            return Err(text::EXPECTED.fill(self.language, &values));
+        }
         if let Some(isa) = self.isa
             && let Err(unavailable) = Kernels::new(isa)
         {

@@ -162,11 +162,9 @@ impl Session<'_> {
         Ok((generated, kept))
     }
 
-    /// The tokens that the engine is to hold: the whole conversation, or a base model's last text.
+    /// The tokens that the engine is to hold.
     pub(super) fn wanted(&self) -> Vec<u32> {
-        let turns = &self.chat.turns;
-        let first = if self.template.is_some() { 0 } else { turns.len().saturating_sub(1) };
-        tokens(&turns[first..]).collect()
+        tokens(self.told_turns()).collect()
     }
 
     /// Lets the engine hold as much of `wanted` as it does already, the last token left out: its

@@ -1,6 +1,6 @@
 //! What goes to the stick and comes from it: the chats, text files, grammars.
 
-use super::Session;
+use super::{Session, on_one_line};
 use crate::chats::{self, MAX_NAME, PLACES, SavedChat};
 use crate::console::write_styled;
 use crate::conversation::Turn;
@@ -270,7 +270,7 @@ impl Session<'_> {
 
 /// The beginning of a text, on one line.
 fn quoted(text: &str) -> String {
-    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut chars = on_one_line(text);
     let shown: String = chars.by_ref().take(SHOWN).collect();
     if chars.next().is_some() { format!("\"{shown}…\"") } else { format!("\"{shown}\"") }
 }

@@ -1,11 +1,11 @@
 //! Looking inside: settings, context, statistics, logits, speed, and why the answer is what it is.
 
-use super::Session;
+use super::{Session, on_one_line};
 use crate::bench::bench;
 use crate::console::write_styled;
 use crate::conversation::tokens;
 use crate::progress::gauge;
-use crate::settings::Choice;
+use crate::settings::{Choice, not_a_setting};
 use crate::{Console, Style, Theme, bytes_text, qr, text};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use core::fmt::Display;
@@ -26,10 +26,8 @@ impl Session<'_> {
     /// `/show`, or one setting's value.
     pub(super) fn show(&self, name: &str) -> Result<String, String> {
         if !name.is_empty() {
-            let value = self.chat.settings.get(name).ok_or_else(|| {
-                let names = crate::settings::names().collect::<Vec<_>>().join(", ");
-                text::NOT_A_SETTING.fill(self.language(), &[&format!("{name:?}"), &names])
-            })?;
+            let value = self.chat.settings.get(name);
+            let value = value.ok_or_else(|| not_a_setting(name, self.language()))?;
             return Ok(format!("{name} {value}\n"));
         }
         let manner = match &self.template {
@@ -61,12 +59,9 @@ impl Session<'_> {
         let free = context.saturating_sub(used);
         let values: [&dyn Display; 4] = [&gauge, &used, &context, &free];
         let mut out = self.line(text::CONTEXT_LINE, &values);
-        let turns = &self.chat.turns;
-        let first = if self.template.is_some() { 0 } else { turns.len().saturating_sub(1) };
-        for turn in &turns[first..] {
+        for turn in self.told_turns() {
             let count = format!("{:>6}", tokens(core::slice::from_ref(turn)).count());
-            let user: String =
-                turn.user.chars().take(60).map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let user: String = on_one_line(&turn.user).take(60).collect();
             out += &self.line(text::CONTEXT_TURN, &[&count, &user]);
         }
         out

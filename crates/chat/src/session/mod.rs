@@ -284,10 +284,9 @@ impl<'a> Session<'a> {
             Verb::Boot => Outcome::Exit(Exit::Installed),
             Verb::Models => Outcome::Exit(Exit::Models),
             Verb::Regen => {
-                let before = self.chat.turns.clone();
                 let turn = self.chat.turns.pop().ok_or_else(|| self.line_of(text::NO_TURN))?;
-                if !self.ask(console, storage, turn.user) {
-                    self.chat.turns = before;
+                if !self.ask(console, storage, turn.user.clone()) {
+                    self.chat.turns.push(turn);
                 }
                 Outcome::Quiet
             }
@@ -446,11 +445,16 @@ impl<'a> Session<'a> {
         self.chat.read.clear();
     }
 
-    /// Tokens of the conversation; a base model knows no more than its last text.
-    fn used(&self) -> usize {
+    /// Turns that the model is told: all of them, or a base model's last text alone.
+    fn told_turns(&self) -> &[Turn] {
         let turns = &self.chat.turns;
         let first = if self.template.is_some() { 0 } else { turns.len().saturating_sub(1) };
-        tokens(&turns[first..]).count()
+        &turns[first..]
+    }
+
+    /// Tokens of what the model is told.
+    fn used(&self) -> usize {
+        tokens(self.told_turns()).count()
     }
 
     fn show_status(&self, console: &mut dyn Console) {
@@ -462,6 +466,11 @@ impl<'a> Session<'a> {
             keyboard: self.chat.settings.keyboard.name(),
         });
     }
+}
+
+/// A text's characters, line ends as blanks.
+fn on_one_line(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c })
 }
 
 /// What may stand behind a command.
