@@ -35,7 +35,8 @@ impl Home {
 
 fn fault(error: Error) -> StorageError {
     match error.kind() {
-        ErrorKind::NotFound => StorageError::Missing,
+        // A file that is too short lacks what was looked for.
+        ErrorKind::NotFound | ErrorKind::UnexpectedEof => StorageError::Missing,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly,
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StorageError::Full,
         _ => StorageError::Failed(error.to_string()),

@@ -19,8 +19,10 @@ pub(crate) struct Terminal {
     decoder: KeyDecoder,
     keys: VecDeque<Key>,
     last_byte: Instant,
-    /// The pipe has ended, or stdout has gone.
+    /// The pipe has ended.
     over: bool,
+    /// Nobody reads stdout any more.
+    unread: bool,
 }
 
 impl Terminal {
@@ -37,7 +39,7 @@ impl Terminal {
         });
         let (decoder, keys) = (KeyDecoder::default(), VecDeque::new());
         let (raw, colours, last_byte) = (false, false, Instant::now());
-        Self { raw, colours, bytes, decoder, keys, last_byte, over: false }
+        Self { raw, colours, bytes, decoder, keys, last_byte, over: false, unread: false }
     }
 
     /// Switches a terminal to raw mode, for a conversation.
@@ -100,7 +102,7 @@ impl Console for Terminal {
         let text = if self.raw { text.replace('\n', "\r\n") } else { text.to_string() };
         let mut out = std::io::stdout().lock();
         // Where nobody reads any more, the session ends at the next key.
-        self.over |= out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
+        self.unread |= out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
     }
 
     fn progress(&mut self, line: &str, last: bool) {
@@ -115,7 +117,7 @@ impl Console for Terminal {
             if let Some(key) = self.keys.pop_front() {
                 return Some(key);
             }
-            if self.over {
+            if self.over || self.unread {
                 return Some(Key::EndOfInput);
             }
             let left = end.map_or(Duration::from_secs(3600), |end| end - Instant::now());
@@ -163,7 +165,7 @@ impl Console for Terminal {
     fn interrupted(&mut self) -> bool {
         // What a pipe holds is the script of what comes next, not somebody's impatience.
         if !self.raw {
-            return self.over;
+            return self.unread;
         }
         while let Ok(byte) = self.bytes.try_recv() {
             self.last_byte = Instant::now();

@@ -197,6 +197,8 @@ fn chat_ends_with_its_input() {
     }
     let said = chat(&format!("chat {STORIES}"), "/set seed 7\n/show");
     assert!(said.contains(">>> /show\nmodel stories260K.bin") && said.contains("seed 7"), "{said}");
+    let said = chat(&format!("chat {STORIES} --max-tokens 5"), "Once");
+    assert!(said.contains("[5 tokens, ") && !said.contains("[stopped]"), "{said}");
 }
 
 /// A conversation keeps what was said; control tokens typed by the user are text.
