@@ -52,6 +52,15 @@ impl Config {
         self.n_heads * self.head_dim
     }
 
+    /// Checks each field as if it came from a file, for files of other formats than those read
+    /// here.
+    ///
+    /// # Errors
+    /// [`Error::Value`], at offset 0, for a field out of its range or shapes that do not divide.
+    pub fn validate(&self) -> Result<(), Error> {
+        self.check(&|_| 0)
+    }
+
     /// Checks each field against its cap and the shapes against each other. `at` gives the file
     /// offset of a field by its name.
     pub(crate) fn check(&self, at: &dyn Fn(&str) -> u64) -> Result<(), Error> {

@@ -59,27 +59,6 @@ impl core::fmt::Display for DType {
 }
 
 impl DType {
-    /// The dtype of ggml's type number, where it is one we read.
-    #[must_use]
-    pub fn from_ggml(number: u32) -> Option<Self> {
-        Some(match number {
-            0 => Self::F32,
-            1 => Self::F16,
-            2 => Self::Q4_0,
-            3 => Self::Q4_1,
-            6 => Self::Q5_0,
-            7 => Self::Q5_1,
-            8 => Self::Q8_0,
-            10 => Self::Q2K,
-            11 => Self::Q3K,
-            12 => Self::Q4K,
-            13 => Self::Q5K,
-            14 => Self::Q6K,
-            30 => Self::BF16,
-            _ => return None,
-        })
-    }
-
     /// Weights in one block; rows are whole blocks.
     #[must_use]
     #[inline]

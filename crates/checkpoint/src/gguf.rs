@@ -17,10 +17,14 @@ use crate::{
 use alloc::{format, string::String, string::ToString, vec::Vec};
 
 /// Type numbers of metadata values.
-mod kind {
-    pub(super) const BOOL: u32 = 7;
-    pub(super) const STRING: u32 = 8;
-    pub(super) const ARRAY: u32 = 9;
+#[allow(missing_docs, reason = "the names are ggml's")]
+pub mod kind {
+    pub const U32: u32 = 4;
+    pub const I32: u32 = 5;
+    pub const F32: u32 = 6;
+    pub const BOOL: u32 = 7;
+    pub const STRING: u32 = 8;
+    pub const ARRAY: u32 = 9;
 }
 
 /// A metadata value.
@@ -92,8 +96,21 @@ pub struct Gguf<'a> {
 #[derive(Clone, Debug)]
 struct Entry<'a> {
     key: &'a str,
+    kind: u32,
     offset: u64,
     value: Value<'a>,
+    raw: &'a [u8],
+}
+
+/// A key as it stands in the file, to be copied into another.
+#[derive(Clone, Copy, Debug)]
+pub struct RawEntry<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// Type number of the value, one of [`kind`] among others.
+    pub kind: u32,
+    /// The value's bytes, behind its type number.
+    pub bytes: &'a [u8],
 }
 
 #[derive(Clone, Debug)]
@@ -171,6 +188,11 @@ impl<'a> Gguf<'a> {
     /// Every key with its value, in alphabetical order.
     pub fn entries(&self) -> impl Iterator<Item = (&'a str, &Value<'a>)> {
         self.entries.iter().map(|entry| (entry.key, &entry.value))
+    }
+
+    /// Every key with its value as it stands in the file, in alphabetical order.
+    pub fn raw_entries(&self) -> impl Iterator<Item = RawEntry<'a>> {
+        self.entries.iter().map(|e| RawEntry { key: e.key, kind: e.kind, bytes: e.raw })
     }
 
     /// The value of a key.
@@ -397,8 +419,10 @@ fn read_entry<'a>(reader: &mut Reader<'a>) -> Result<Entry<'a>, Error> {
     let key = reader.text(caps::NAME_BYTES, "a metadata key")?;
     let kind = reader.u32("a metadata type")?;
     let offset = reader.offset();
+    let mut start = reader.clone();
     let value = read_value(reader, kind, key, 0)?;
-    Ok(Entry { key, offset, value })
+    let raw = start.take(reader.offset() - offset, key)?;
+    Ok(Entry { key, kind, offset, value, raw })
 }
 
 fn read_value<'a>(
@@ -488,7 +512,7 @@ fn read_tensor<'a>(reader: &mut Reader<'a>) -> Result<RawTensor<'a>, Error> {
 
 /// Turns a directory entry into a place, its name into a role.
 fn tensor_info(raw: &RawTensor<'_>, config: &Config) -> Result<TensorInfo, Error> {
-    let role = role_of(raw.name, config.n_layers).ok_or_else(|| {
+    let role = Role::from_gguf_name(raw.name, config.n_layers).ok_or_else(|| {
         Error::value(
             "tensor name",
             raw.at,
@@ -524,29 +548,4 @@ fn tensor_info(raw: &RawTensor<'_>, config: &Config) -> Result<TensorInfo, Error
     }
     let len = rows as u64 * dtype.row_bytes(cols) as u64;
     Ok(TensorInfo { role, dtype, rows, cols, offset: raw.offset, len, packed_rows: 0 })
-}
-
-fn role_of(name: &str, n_layers: usize) -> Option<Role> {
-    let name = name.strip_suffix(".weight")?;
-    match name {
-        "token_embd" => return Some(Role::TokenEmbedding),
-        "output_norm" => return Some(Role::OutputNorm),
-        "output" => return Some(Role::Output),
-        "rope_freqs" => return Some(Role::RopeFreqs),
-        _ => {}
-    }
-    let (layer, part) = name.strip_prefix("blk.")?.split_once('.')?;
-    let layer = layer.parse().ok().filter(|&layer: &usize| layer < n_layers)?;
-    Some(match part {
-        "attn_norm" => Role::AttnNorm(layer),
-        "attn_q" => Role::Wq(layer),
-        "attn_k" => Role::Wk(layer),
-        "attn_v" => Role::Wv(layer),
-        "attn_output" => Role::Wo(layer),
-        "ffn_norm" => Role::FfnNorm(layer),
-        "ffn_gate" => Role::W1(layer),
-        "ffn_down" => Role::W2(layer),
-        "ffn_up" => Role::W3(layer),
-        _ => return None,
-    })
 }

@@ -88,6 +88,23 @@ impl Role {
         [Self::TokenEmbedding, Self::OutputNorm].into_iter().chain((0..n_layers).flat_map(layer))
     }
 
+    /// The layer it belongs to; `None` for tensors of the whole model.
+    #[must_use]
+    pub fn layer(self) -> Option<usize> {
+        match self {
+            Self::TokenEmbedding | Self::OutputNorm | Self::Output | Self::RopeFreqs => None,
+            Self::AttnNorm(l)
+            | Self::Wq(l)
+            | Self::Wk(l)
+            | Self::Wv(l)
+            | Self::Wo(l)
+            | Self::FfnNorm(l)
+            | Self::W1(l)
+            | Self::W2(l)
+            | Self::W3(l) => Some(l),
+        }
+    }
+
     /// Whether this is a vector kept in full precision rather than a matrix.
     #[must_use]
     pub fn is_vector(self) -> bool {

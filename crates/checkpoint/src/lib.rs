@@ -23,7 +23,9 @@ mod dtype;
 mod error;
 pub mod gguf;
 mod header;
-mod llama2c;
+mod layout;
+pub mod llama2c;
+mod names;
 mod panel;
 mod reader;
 mod regions;
@@ -33,6 +35,7 @@ pub use config::{Config, RopeScaling};
 pub use dtype::{Block32, DType};
 pub use error::Error;
 pub use header::{Format, Header, Role, TensorInfo};
+pub use layout::Layout;
 pub use panel::{PANEL_ROWS, PackJob, packable_rows};
 pub use regions::Regions;
 

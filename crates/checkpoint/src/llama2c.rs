@@ -18,12 +18,13 @@ use crate::{
 use alloc::{format, string::String, vec::Vec};
 
 /// `ak42` read as a little-endian number.
-const MAGIC: u32 = 0x616b_3432;
+pub const MAGIC: u32 = 0x616b_3432;
 /// Versions 1 and 2 pad their header to this many bytes.
-const HEADER_LEN: u64 = 256;
-/// ε and rotary base are not in the file; llama2.c has them in its code.
-const NORM_EPS: f32 = 1e-5;
-const ROPE_BASE: f32 = 10_000.0;
+pub const HEADER_LEN: u64 = 256;
+/// ε inside rmsnorm's root: not in the file, llama2.c has it in its code.
+pub const NORM_EPS: f32 = 1e-5;
+/// Base of the rotary frequencies, likewise.
+pub const ROPE_BASE: f32 = 10_000.0;
 
 type MakeRole = fn(usize) -> Role;
 
@@ -45,7 +46,16 @@ pub(crate) fn parse<'a>(head: &[u8], file_len: u64) -> Result<Header<'a>, Error>
 fn parse_v0<'a>(mut reader: Reader<'_>, file_len: u64) -> Result<Header<'a>, Error> {
     let (config, shared) = read_config(&mut reader).map_err(say_that_no_magic_was_found)?;
     let mut places = Places::new(&config, reader.offset(), DType::F32);
-    places.one(Role::TokenEmbedding);
+    roles_before_tables(config.n_layers).for_each(|role| places.one(role));
+    places.skip(rotary_tables_bytes(&config));
+    if !shared {
+        places.one(Role::Output);
+    }
+    places.finish(0, file_len)
+}
+
+/// The tensors of version 0 that lie before its rotary tables, in order.
+pub(crate) fn roles_before_tables(n_layers: usize) -> impl Iterator<Item = Role> {
     let per_layer: [MakeRole; 9] = [
         Role::AttnNorm,
         Role::Wq,
@@ -57,13 +67,13 @@ fn parse_v0<'a>(mut reader: Reader<'_>, file_len: u64) -> Result<Header<'a>, Err
         Role::W2,
         Role::W3,
     ];
-    per_layer.into_iter().for_each(|role| places.all_layers(role));
-    places.one(Role::OutputNorm);
-    places.skip(config.seq_len as u64 * config.head_dim as u64 * 4);
-    if !shared {
-        places.one(Role::Output);
-    }
-    places.finish(0, file_len)
+    let layers = per_layer.into_iter().flat_map(move |role| (0..n_layers).map(role));
+    core::iter::once(Role::TokenEmbedding).chain(layers).chain([Role::OutputNorm])
+}
+
+/// Length of version 0's tables of cosines and sines, `(seq_len, head_dim / 2)` f32 each.
+fn rotary_tables_bytes(config: &Config) -> u64 {
+    config.seq_len as u64 * config.head_dim as u64 * 4
 }
 
 /// Version 0 has no magic number, so any file that is not a model at all ends up here.
