@@ -1,6 +1,7 @@
 //! The one table that says which kernel runs, chosen once, at start, from the CPU's features.
 
 use crate::activations::{Activations, BlockInfo};
+use crate::adamw::AdamWStep;
 use crate::matmul::{Output, UnpackedPanel};
 use crate::{max, scalar};
 use core::ops::Range;
@@ -118,6 +119,9 @@ impl<'a> Cached<'a> {
 type PanelsFn =
     unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>, &mut [UnpackedPanel; 2]);
 
+/// Of [`Table::adamw`].
+type AdamWFn = unsafe fn(&AdamWStep, &mut [f32], &[f32], &mut [f32], &mut [f32]);
+
 /// Kernels of one instruction set; the crate's head defines what each computes. Lengths of slices
 /// that belong together are equal; callers check.
 pub(crate) struct Table {
@@ -149,6 +153,10 @@ pub(crate) struct Table {
     pub(crate) float_rows: unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>),
     /// These panels of a blocked tensor against all tokens.
     pub(crate) panels: PanelsFn,
+    /// One step of the optimizer.
+    pub(crate) adamw: AdamWFn,
+    /// How two f32 matrices are multiplied.
+    pub(crate) tile: crate::gemm::Tile,
 }
 
 /// Positions that attention looks at together.

@@ -12,6 +12,7 @@
 //! weighted sum       out[i] = fma(weight[t], v[t][i], out[i]) for t in order
 //! attention          blocks of 32 positions, see Kernels::attend
 //! sum                as dot, with plain additions
+//! product of f32s    blocks of k in order, see gemm.rs
 //! ```
 //!
 //! [`scalar`] computes exactly this, plainly, and is the oracle of every other module. Rows are
@@ -23,11 +24,13 @@
 extern crate alloc;
 
 mod activations;
+mod adamw;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod dispatch;
+mod gemm;
 mod matmul;
 mod ops;
 mod parallel;
@@ -36,7 +39,9 @@ mod reserve;
 mod scalar;
 
 pub use activations::Activations;
+pub use adamw::AdamWStep;
 pub use dispatch::{Cached, Isa, Kernels, Unavailable};
+pub use gemm::{GemmSpace, Matrix};
 pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
 pub use parallel::{Parallel, SingleThread, for_each_chunk, for_each_with};

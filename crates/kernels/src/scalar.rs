@@ -2,12 +2,14 @@
 //! They hold no `unsafe`; the functions are `unsafe fn` only in the table's type.
 
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};
+use crate::adamw::AdamWStep;
 use crate::dispatch::{Cached, Table};
+use crate::gemm::{Tile, TileRows};
 use crate::matmul::{Output, UnpackedPanel};
 use core::ops::Range;
 use half::{bf16, f16};
 use llamaboot_checkpoint::{Block32, DType, PANEL_ROWS, Tensor};
-use llamaboot_math::{exp, fma};
+use llamaboot_math::{exp, fma, sqrt};
 
 pub(crate) static TABLE: Table = Table {
     dot,
@@ -23,6 +25,8 @@ pub(crate) static TABLE: Table = Table {
     read,
     float_rows,
     panels,
+    adamw,
+    tile: Tile { rows: 1, cols: 1, multiply, transpose },
 };
 
 /// Lanes of a reduction.
@@ -53,6 +57,37 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0; LANES];
     dot_into(&mut lanes, a, b);
     reduce(lanes)
+}
+
+/// See [`Tile::transpose`].
+fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize) {
+    for r in 0..8 {
+        for c in 0..8 {
+            out[c * height + r] = x[r * stride + c];
+        }
+    }
+}
+
+/// A tile of one element; see [`Tile::multiply`].
+fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], _stride: usize, add: bool) {
+    let sum = a.first().zip(b).fold(0.0, |sum, (&a, &b)| fma(a, b, sum));
+    out[0] = if add { out[0] + sum } else { sum };
+}
+
+fn adamw(
+    step: &AdamWStep,
+    weights: &mut [f32],
+    gradients: &[f32],
+    means: &mut [f32],
+    squares: &mut [f32],
+) {
+    let moments = means.iter_mut().zip(squares);
+    for ((w, g), (m, v)) in weights.iter_mut().zip(gradients).zip(moments) {
+        let g = g * step.scale;
+        *m = *m * step.beta1 + g * (1.0 - step.beta1);
+        *v = *v * step.beta2 + g * g * (1.0 - step.beta2);
+        *w = *w * step.kept - step.step * (*m / (sqrt(*v) / step.root + step.epsilon));
+    }
 }
 
 fn sum(x: &[f32]) -> f32 {

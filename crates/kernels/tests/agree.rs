@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod support;
+
 use llamaboot_checkpoint::{Block32, DType, PackJob, Tensor, packable_rows};
 use llamaboot_kernels::{
-    Activations, Cached, Isa, Kernels, Parallel, Park, Pool, SingleThread, Workspace,
+    Activations, Cached, Kernels, Parallel, Park, Pool, SingleThread, Workspace,
 };
 use proptest::prelude::*;
 use std::sync::atomic::AtomicU32;
+use support::{Numbers, others, scalar};
 
 const DTYPES: [DType; 17] = [
     DType::F32,
@@ -29,47 +32,6 @@ const DTYPES: [DType; 17] = [
     DType::I8Groups(64),
     DType::I8Groups(96),
 ];
-
-fn scalar() -> Kernels {
-    Kernels::new(Isa::Scalar).unwrap()
-}
-
-/// The instruction sets to compare with scalar on this machine.
-fn others() -> Vec<Kernels> {
-    let found: Vec<_> = Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()).collect();
-    if found.len() < Isa::ALL.len() {
-        llamaboot_test_support::skipped(&format!("this CPU has only {found:?}"));
-    }
-    found.into_iter().filter(|k| k.isa() != Isa::Scalar).collect()
-}
-
-/// Numbers like activations and weights: xorshift, mostly within ±4, some zeros, some tiny.
-struct Numbers(u64);
-
-impl Numbers {
-    fn bits(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn float(&mut self) -> f32 {
-        let bits = self.bits();
-        let value = (bits >> 40) as f32 / (1 << 21) as f32 - 4.0;
-        match bits % 31 {
-            0 => 0.0,
-            1 => -0.0,
-            2 => value * 1e-30,
-            3 => value * 100.0,
-            _ => value,
-        }
-    }
-
-    fn floats(&mut self, len: usize) -> Vec<f32> {
-        (0..len).map(|_| self.float()).collect()
-    }
-}
 
 /// Random weights of a dtype: any bytes, with sane scales.
 fn random_weights(

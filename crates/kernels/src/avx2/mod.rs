@@ -6,8 +6,10 @@
 //! Every function here is `unsafe` to call without the three features; [`crate::Kernels`] checks
 //! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
 
+pub(crate) mod adamw;
 pub(crate) mod floats;
 pub(crate) mod formats;
+pub(crate) mod gemm;
 pub(crate) mod panels;
 pub(crate) mod quantize;
 pub(crate) mod read;
@@ -31,9 +33,12 @@ pub(crate) static TABLE: Table = Table {
     read: read::read,
     float_rows: rows::float_rows,
     panels: panels::panels,
+    adamw: adamw::adamw,
+    tile: gemm::TILE,
 };
 
 /// A mask that selects the first `n` of 8 lanes.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn first_lanes(n: usize) -> __m256i {
     let lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
@@ -42,6 +47,7 @@ fn first_lanes(n: usize) -> __m256i {
 
 /// Up to 8 values, zeros behind them. Whole vectors take the plain path: masked accesses, stores
 /// above all, are slow on AMD.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn load_first(x: &[f32]) -> __m256 {
     if let Some(whole) = x.first_chunk::<8>() {
@@ -53,6 +59,7 @@ fn load_first(x: &[f32]) -> __m256 {
 }
 
 /// The first `out.len()` (up to 8) lanes.
+#[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 pub(crate) fn store_first(out: &mut [f32], x: __m256) {
     if let Some(whole) = out.first_chunk_mut::<8>() {

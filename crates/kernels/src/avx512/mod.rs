@@ -1,10 +1,11 @@
 //! Kernels for AVX-512 with VNNI: the products, where nearly all time goes. Everything else, a few
 //! percent, is the AVX2 code. Bit-identical to [`crate::scalar`].
 
+mod gemm;
 mod panels;
 mod rows;
 
-use crate::avx2::{floats, quantize, read, rows as ymm_rows};
+use crate::avx2::{adamw, floats, quantize, read, rows as ymm_rows};
 use crate::dispatch::Table;
 
 pub(crate) static TABLE: Table = Table {
@@ -21,4 +22,6 @@ pub(crate) static TABLE: Table = Table {
     read: read::read,
     float_rows: rows::float_rows,
     panels: panels::panels,
+    adamw: adamw::adamw,
+    tile: gemm::TILE,
 };

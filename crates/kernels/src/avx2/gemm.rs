@@ -1,0 +1,77 @@
+//! The register tile of matrix products: 6 x 16, twelve of the sixteen registers.
+
+use crate::gemm::{Tile, TileRows};
+use core::arch::x86_64::*;
+
+const ROWS: usize = 6;
+/// Registers of a row.
+const WIDTH: usize = 2;
+/// Lanes of a register.
+const LANES: usize = 8;
+
+pub(crate) const TILE: Tile = Tile { rows: ROWS, cols: WIDTH * LANES, multiply, transpose };
+
+/// See [`Tile::multiply`].
+#[target_feature(enable = "avx2,fma,f16c")]
+fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], stride: usize, add: bool) {
+    assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
+    assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
+    let starts: [*const f32; ROWS] = a.starts();
+    let mut sums = [[_mm256_setzero_ps(); WIDTH]; ROWS];
+    for p in 0..a.depth {
+        // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
+        let (b, a) = unsafe {
+            let b = b.as_ptr().add(p * WIDTH * LANES);
+            let b: [_; WIDTH] = core::array::from_fn(|i| _mm256_loadu_ps(b.add(i * LANES)));
+            (b, starts.map(|start| _mm256_broadcast_ss(&*start.add(p * a.col_stride))))
+        };
+        for (sums, a) in sums.iter_mut().zip(a) {
+            for (sum, b) in sums.iter_mut().zip(b) {
+                *sum = _mm256_fmadd_ps(a, b, *sum);
+            }
+        }
+    }
+    for (row, sums) in sums.into_iter().enumerate() {
+        for (i, sum) in sums.into_iter().enumerate() {
+            // SAFETY: inside `out`, as asserted above.
+            unsafe {
+                let place = out.as_mut_ptr().add(row * stride + i * LANES);
+                let sum = if add { _mm256_add_ps(_mm256_loadu_ps(place), sum) } else { sum };
+                _mm256_storeu_ps(place, sum);
+            }
+        }
+    }
+}
+
+/// See [`Tile::transpose`].
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize) {
+    assert!(x.len() >= 7 * stride + 8 && out.len() >= 7 * height + 8, "a whole square");
+    // SAFETY: inside `x`, as asserted.
+    let row = |r: usize| unsafe { _mm256_loadu_ps(x.as_ptr().add(r * stride)) };
+    // Pairs of rows, then fours, then eights.
+    let pairs = |r: usize| {
+        let (a, b) = (row(r), row(r + 1));
+        [_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)]
+    };
+    let fours = |r: usize| {
+        let ([a, b], [c, d]) = (pairs(r), pairs(r + 2));
+        [
+            _mm256_shuffle_ps::<0x44>(a, c),
+            _mm256_shuffle_ps::<0xee>(a, c),
+            _mm256_shuffle_ps::<0x44>(b, d),
+            _mm256_shuffle_ps::<0xee>(b, d),
+        ]
+    };
+    let (upper, lower) = (fours(0), fours(4));
+    for (c, (upper, lower)) in upper.into_iter().zip(lower).enumerate() {
+        let columns = [
+            _mm256_permute2f128_ps::<0x20>(upper, lower),
+            _mm256_permute2f128_ps::<0x31>(upper, lower),
+        ];
+        for (half, column) in columns.into_iter().enumerate() {
+            // SAFETY: inside `out`, as asserted.
+            unsafe { _mm256_storeu_ps(out.as_mut_ptr().add((c + 4 * half) * height), column) };
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What training computes with, matrix products and AdamW's step, has the same bits on every
+//! instruction set and any number of threads, and is right, measured against f64.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use llamaboot_kernels::{AdamWStep, GemmSpace, Kernels, Matrix, Parallel, SingleThread};
+use proptest::prelude::*;
+use support::{Numbers, others, scalar};
+
+/// As many jobs as one likes, one after another: what threads do to a result, without threads.
+struct InTurn(usize);
+
+// SAFETY: each job is called once, and all have returned when `run` does.
+unsafe impl Parallel for InTurn {
+    fn threads(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, job: &(dyn Fn(usize) + Sync)) {
+        (0..self.0).for_each(job);
+    }
+}
+
+/// `a (m, k) · b (k, n)` with each of the two laid out either way.
+struct Product {
+    a: Vec<f32>,
+    b: Vec<f32>,
+    before: Vec<f32>,
+    shape: [usize; 3],
+    transposed: [bool; 2],
+    add: bool,
+}
+
+impl core::fmt::Debug for Product {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{:?}, transposed {:?}, added {}", self.shape, self.transposed, self.add)
+    }
+}
+
+impl Product {
+    fn matrices(&self) -> (Matrix<'_>, Matrix<'_>) {
+        let [m, k, n] = self.shape;
+        let lay_out = |data, rows, cols, transposed| match transposed {
+            false => Matrix::new(data, rows, cols),
+            true => Matrix::new(data, cols, rows).t(),
+        };
+        let [a, b] = self.transposed;
+        (lay_out(&self.a, m, k, a), lay_out(&self.b, k, n, b))
+    }
+
+    fn run(&self, kernels: Kernels, threads: &dyn Parallel) -> Vec<f32> {
+        let (a, b) = self.matrices();
+        let mut out = self.before.clone();
+        let spaces = (0..threads.threads()).map(|_| GemmSpace::new().unwrap());
+        kernels.gemm(threads, &mut spaces.collect::<Vec<_>>(), &mut out, a, b, self.add);
+        out
+    }
+
+    /// The exact result, and the sum of the sizes of what is added up.
+    fn exact(&self, row: usize, col: usize) -> (f64, f64) {
+        let [m, k, n] = self.shape;
+        let a = |p| if self.transposed[0] { self.a[p * m + row] } else { self.a[row * k + p] };
+        let b = |p| if self.transposed[1] { self.b[col * k + p] } else { self.b[p * n + col] };
+        let before = if self.add { f64::from(self.before[row * n + col]) } else { 0.0 };
+        let terms = (0..k).map(|p| f64::from(a(p)) * f64::from(b(p))).chain([before]);
+        terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()))
+    }
+}
+
+fn product() -> impl Strategy<Value = Product> {
+    let sides = (1..40_usize, prop_oneof![1..40_usize, 300..700_usize], 1..70_usize);
+    let wide = (1..8_usize, prop_oneof![1..8_usize, 310..330_usize], 1000..1100_usize);
+    let tall = (140..300_usize, 1..8_usize, 1..8_usize);
+    let options = (any::<u64>(), any::<[bool; 2]>(), any::<bool>());
+    (prop_oneof![4 => sides, 1 => wide, 1 => tall], options).prop_map(
+        |((m, k, n), (seed, transposed, add))| {
+            let mut numbers = Numbers(seed | 1);
+            let (a, b) = (numbers.floats(m * k), numbers.floats(k * n));
+            let before = numbers.floats(m * n);
+            Product { a, b, before, shape: [m, k, n], transposed, add }
+        },
+    )
+}
+
+fn bits(x: &[f32]) -> Vec<u32> {
+    x.iter().map(|x| x.to_bits()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn products_have_the_same_bits_everywhere(product in product(), threads in 1..9_usize) {
+        let expected = product.run(scalar(), &SingleThread);
+        for kernels in others() {
+            let found = product.run(kernels, &InTurn(threads));
+            prop_assert_eq!(bits(&found), bits(&expected), "{:?}, {:?}", kernels, product.shape);
+        }
+        let found = product.run(scalar(), &InTurn(threads));
+        prop_assert_eq!(bits(&found), bits(&expected));
+    }
+
+    #[test]
+    fn products_are_right(product in product()) {
+        let found = product.run(Kernels::best(), &SingleThread);
+        let [_, k, n] = product.shape;
+        for (at, &found) in found.iter().enumerate() {
+            let (exact, size) = product.exact(at / n, at % n);
+            let bound = size * (k + 2) as f64 * f64::from(f32::EPSILON) + 1e-37;
+            let error = (f64::from(found) - exact).abs();
+            prop_assert!(error <= bound, "[{at}] {found}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn steps_of_adamw_have_the_same_bits_everywhere(len in 1..70_usize, seed in any::<u64>()) {
+        let mut numbers = Numbers(seed | 1);
+        let [weights, gradients, means] = core::array::from_fn(|_| numbers.floats(len));
+        let squares: Vec<f32> = numbers.floats(len).iter().map(|x| x * x).collect();
+        let step = AdamWStep {
+            scale: 0.3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, kept: 0.999, step: 1e-3, root: 0.2,
+        };
+        let run = |kernels: Kernels| {
+            let (mut w, mut m, mut v) = (weights.clone(), means.clone(), squares.clone());
+            kernels.adamw(&step, &mut w, &gradients, &mut m, &mut v);
+            [bits(&w), bits(&m), bits(&v)]
+        };
+        let expected = run(scalar());
+        for kernels in others() {
+            prop_assert_eq!(run(kernels), expected.clone(), "{:?}", kernels);
+        }
+    }
+}
