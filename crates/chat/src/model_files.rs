@@ -26,7 +26,7 @@ pub fn tokenizer_names(model: &str) -> [String; 2] {
 }
 
 /// The tokenizer of a model: from the GGUF itself, or, for llama2.c models, from the bytes of its
-/// `tokenizer.bin`.
+/// `tokenizer.bin` or `tokenizer.model`.
 ///
 /// # Errors
 /// One line: no tokenizer, or one that is malformed or of another size than the model's vocabulary.
@@ -36,7 +36,7 @@ pub fn tokenizer_for(header: &Header<'_>, bin: Option<&[u8]>) -> Result<Tokenize
     }
     let bytes = bin.ok_or("no tokenizer: put its tokenizer.bin beside the model")?;
     let vocab_size = header.config.vocab_size;
-    Tokenizer::from_llama2c(bytes, vocab_size).map_err(|e| format!("its tokenizer.bin: {e}"))
+    Tokenizer::from_file(bytes, vocab_size).map_err(|e| format!("its tokenizer: {e}"))
 }
 
 /// The chat template of a model, and a line to show where it has one that is not known.

@@ -101,6 +101,62 @@ pub enum Error {
         token: usize,
     },
 
+    /// A tokenizer.model is no protocol buffer of sentencepiece's.
+    #[error("tokenizer.model: expected sentencepiece's ModelProto, found a {0}")]
+    Protobuf(String),
+
+    /// A tokenizer.model is longer than [`MAX_MODEL_BYTES`](crate::MAX_MODEL_BYTES).
+    #[error("tokenizer.model: expected at most {max} bytes, found {found}")]
+    ModelLength {
+        /// The limit.
+        max: usize,
+        /// The length found.
+        found: usize,
+    },
+
+    /// A tokenizer.model is not a BPE.
+    #[error("tokenizer.model: expected a BPE model, found a {found} model")]
+    ModelType {
+        /// sentencepiece's name of the other kind.
+        found: &'static str,
+    },
+
+    /// A tokenizer.model has another number of tokens than its model.
+    #[error("tokenizer.model: expected the model's {expected} tokens, found {found}")]
+    VocabSize {
+        /// The model's vocabulary size.
+        expected: usize,
+        /// The number found.
+        found: usize,
+    },
+
+    /// A vocabulary has a rule that is not built in.
+    #[error("{setting}: expected {expected}, found {found}")]
+    Setting {
+        /// The file and the field, or the key.
+        setting: &'static str,
+        /// The rule that is built in.
+        expected: bool,
+        /// The rule found.
+        found: bool,
+    },
+
+    /// A vocabulary is laid out in another way than Llama's: `<unk>`, `<s>`, `</s>`, 256 bytes, and
+    /// text, none of which is empty.
+    #[error(
+        "{what}, token {token}: expected {expected}, as Llama's vocabularies have, found {found}"
+    )]
+    Layout {
+        /// The file or key.
+        what: &'static str,
+        /// The first token that is out of place.
+        token: usize,
+        /// What should be there.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+
     /// `tokenizer.ggml.model` names a tokenizer that is not built in.
     #[error("tokenizer.ggml.model: expected one of {supported}, found \"{found}\"")]
     UnsupportedModel {

@@ -10,13 +10,14 @@ use alloc::vec::Vec;
 
 use crate::byte_level::{ByteLevel, decode_alphabet};
 use crate::error::{Error, shorten};
+use crate::pieces::{Piece, PieceKind, Pieces};
 use crate::pretokenize::PreTokenizer;
 use crate::sentencepiece::{Dialect, SentencePiece, byte_value, push_plain_spaces};
 use crate::special::SpecialTokens;
 use crate::vocab::{TokenType, Vocab};
 use crate::{Ends, MAX_SPECIAL_LENGTHS, MAX_TOKENS, Model, Tokenizer};
 
-const TOKENS: &str = "tokenizer.ggml.tokens";
+pub(crate) const TOKENS: &str = "tokenizer.ggml.tokens";
 const SCORES: &str = "tokenizer.ggml.scores";
 const TOKEN_TYPES: &str = "tokenizer.ggml.token_type";
 const MERGES: &str = "tokenizer.ggml.merges";
@@ -113,7 +114,42 @@ fn check_length(key: &'static str, found: Option<usize>, expected: usize) -> Res
     }
 }
 
-fn sentencepiece(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, Error> {
+/// Reads the tokens without their rules. See [`Pieces::from_gguf`].
+pub(crate) fn read_pieces(gguf: &GgufVocab) -> Result<Pieces, Error> {
+    if gguf.model != "llama" {
+        return Err(Error::UnsupportedModel { supported: "\"llama\"", found: shorten(gguf.model) });
+    }
+    if gguf.add_space_prefix == Some(false) {
+        let setting = "tokenizer.ggml.add_space_prefix";
+        return Err(Error::Setting { setting, expected: true, found: false });
+    }
+    // Finds everything else that is wrong with it.
+    read(gguf)?;
+    let (vocab, scores) = sentencepiece_vocab(gguf, gguf.token_types.as_deref())?;
+    let piece = |(id, &score): (u32, &f32)| {
+        let kind = vocab.kind(id).map_or(PieceKind::Normal, PieceKind::of);
+        Piece { text: vocab.text(id).to_vec(), score, kind }
+    };
+    Ok(Pieces(vocab.ids().zip(scores).map(piece).collect()))
+}
+
+/// The tokenizer of these pieces, as if a GGUF had them. See [`Tokenizer::from_pieces`].
+pub(crate) fn from_pieces(pieces: &Pieces) -> Result<Tokenizer, Error> {
+    let names: Vec<Vec<u8>> = pieces.0.iter().map(Piece::name).collect();
+    read(&GgufVocab {
+        model: "llama",
+        tokens: names.iter().map(Vec::as_slice).collect(),
+        scores: Some(pieces.0.iter().map(|piece| piece.score).collect()),
+        token_types: Some(pieces.0.iter().map(|piece| piece.kind as i32).collect()),
+        ..GgufVocab::default()
+    })
+}
+
+/// The tokens with plain spaces, and their scores.
+fn sentencepiece_vocab<'a>(
+    gguf: &'a GgufVocab,
+    types: Option<&[i32]>,
+) -> Result<(Vocab, &'a [f32]), Error> {
     let scores = gguf.scores.as_ref().ok_or(Error::MissingKey { key: SCORES, model: "llama" })?;
     check_length(SCORES, Some(scores.len()), gguf.tokens.len())?;
     let mut vocab = Vocab::default();
@@ -128,6 +164,11 @@ fn sentencepiece(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, E
             _ => vocab.push(TOKENS, token, kind)?,
         }
     }
+    Ok((vocab, scores))
+}
+
+fn sentencepiece(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, Error> {
+    let (vocab, scores) = sentencepiece_vocab(gguf, types)?;
     let unknown = special_id("tokenizer.ggml.unknown_token_id", gguf.unknown, Some(0), &vocab)?;
     let mut bytes = alloc::vec![unknown; 256];
     for id in vocab.ids().rev().filter(|&id| vocab.kind(id) == Some(TokenType::Byte)) {
@@ -190,7 +231,19 @@ fn finish(
     }
     let adds_bos = gguf.add_bos.unwrap_or(llama) && bos.is_some();
     let ends = Ends { text: ends.clone(), turn: ends };
-    Ok(Tokenizer { vocab, model, user_defined, special, bos, eos, ends, adds_bos, kind })
+    Ok(Tokenizer {
+        vocab,
+        model,
+        user_defined,
+        special,
+        bos,
+        eos,
+        ends,
+        adds_bos,
+        removes_extra_spaces: false,
+        kind,
+        notes: Vec::new(),
+    })
 }
 
 fn token_type(types: Option<&[i32]>, id: usize, token: &[u8]) -> TokenType {

@@ -1,8 +1,9 @@
 //! Text to token ids and back.
 //!
 //! A model reads and writes token ids; this crate knows what text they stand for. It reads
-//! llama2.c's tokenizer.bin and the vocabulary of a GGUF, and implements the two kinds of BPE that
-//! Llama models come with:
+//! llama2.c's tokenizer.bin, sentencepiece's tokenizer.model and the vocabulary of a GGUF, learns a
+//! vocabulary from a text ([`train`]), and implements the two kinds of BPE that Llama models come
+//! with:
 //!
 //! ```text
 //! text --special--> parts --+-- SentencePiece-style BPE: merges by score over the whole part
@@ -26,16 +27,20 @@ mod gguf;
 mod llama2c;
 mod merge;
 mod metadata;
+mod pieces;
 mod pretokenize;
 mod sentencepiece;
+mod sentencepiece_model;
 mod special;
+mod train;
 mod vocab;
 
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::byte_level::ByteLevel;
 use crate::merge::{MAX_MERGE_BYTES, Merger};
-use crate::sentencepiece::SentencePiece;
+use crate::sentencepiece::{SentencePiece, without_extra_spaces};
 use crate::special::{Part, SpecialTokens};
 use crate::vocab::{TokenType, Vocab};
 
@@ -43,6 +48,9 @@ pub use crate::decode::StreamDecoder;
 pub use crate::error::Error;
 pub use crate::gguf::GgufVocab;
 pub use crate::metadata::MetadataError;
+pub use crate::pieces::{Piece, PieceKind, Pieces};
+pub use crate::sentencepiece_model::MAX_MODEL_BYTES;
+pub use crate::train::{TrainError, TrainOptions, train, training_part};
 
 /// The most tokens that a vocabulary may have. The largest that are in use have 262,144.
 pub const MAX_TOKENS: usize = 1 << 20;
@@ -79,7 +87,10 @@ pub struct Tokenizer {
     eos: Option<u32>,
     ends: Ends,
     adds_bos: bool,
+    /// A text loses its extra spaces before it is encoded.
+    removes_extra_spaces: bool,
     kind: &'static str,
+    notes: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -105,12 +116,52 @@ impl Tokenizer {
         llama2c::read(bytes, vocab_size)
     }
 
-    /// Reads a tokenizer.bin without its model: as many tokens as the file holds.
+    /// Reads sentencepiece's tokenizer.model. It encodes as sentencepiece does; where a text ends
+    /// is as for a tokenizer.bin.
     ///
     /// # Errors
-    /// As [`Tokenizer::from_llama2c`].
-    pub fn from_llama2c_alone(bytes: &[u8]) -> Result<Tokenizer, Error> {
+    /// The bytes are no such file or too many, the model is not a BPE with Llama's layout and
+    /// rules, a token is too long, or a score is NaN.
+    pub fn from_sentencepiece(bytes: &[u8]) -> Result<Tokenizer, Error> {
+        sentencepiece_model::read(bytes)
+    }
+
+    /// The tokenizer of a llama2.c model: reads a tokenizer.bin or a tokenizer.model, whichever the
+    /// bytes are.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_llama2c`] and [`Tokenizer::from_sentencepiece`]; either has another
+    /// number of tokens than `vocab_size`.
+    pub fn from_file(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer, Error> {
+        if !sentencepiece_model::is_model(bytes) {
+            return Tokenizer::from_llama2c(bytes, vocab_size);
+        }
+        let tokenizer = Tokenizer::from_sentencepiece(bytes)?;
+        match tokenizer.vocab_size() {
+            found if found == vocab_size => Ok(tokenizer),
+            found => Err(Error::VocabSize { expected: vocab_size, found }),
+        }
+    }
+
+    /// Reads a tokenizer.bin or a tokenizer.model without its model: as many tokens as it holds.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::from_file`].
+    pub fn from_file_alone(bytes: &[u8]) -> Result<Tokenizer, Error> {
+        if sentencepiece_model::is_model(bytes) {
+            return Tokenizer::from_sentencepiece(bytes);
+        }
         llama2c::read(bytes, llama2c::count(bytes))
+    }
+
+    /// The tokenizer of pieces that were read or learned. It encodes as sentencepiece and a GGUF of
+    /// the same pieces do; where a text ends is as for a tokenizer.bin.
+    ///
+    /// # Errors
+    /// No pieces or too many, a piece that is too long, or a score that is NaN.
+    pub fn from_pieces(pieces: &Pieces) -> Result<Tokenizer, Error> {
+        let ends = llama2c::ends();
+        Ok(Tokenizer { ends, ..gguf::from_pieces(pieces)? })
     }
 
     /// Builds the tokenizer that a GGUF describes.
@@ -143,7 +194,11 @@ impl Tokenizer {
     fn encode_parts(&self, table: &SpecialTokens, text: &str, mut starts: bool) -> Vec<u32> {
         let mut ids = Vec::new();
         let mut merger = Merger::default();
-        for part in table.partition(text) {
+        let text = match self.removes_extra_spaces && starts {
+            true => Cow::Owned(without_extra_spaces(text)),
+            false => Cow::Borrowed(text),
+        };
+        for part in table.partition(&text) {
             match part {
                 Part::Token(id) => {
                     ids.push(id);
@@ -218,6 +273,12 @@ impl Tokenizer {
     /// The control or user-defined token with this text, such as `<|im_start|>`.
     pub fn control_id(&self, text: &str) -> Option<u32> {
         self.special.find(text)
+    }
+
+    /// What users should know of how this differs from the program the vocabulary was made for: a
+    /// line for each thing.
+    pub fn notes(&self) -> &[&'static str] {
+        &self.notes
     }
 
     /// What kind of tokenizer this is, for people: "llama2.c BPE", "SentencePiece BPE" or

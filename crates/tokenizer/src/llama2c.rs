@@ -48,10 +48,18 @@ pub(crate) fn read(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer, Error> 
         special: control,
         bos,
         eos,
-        ends: Ends { text: vec![BOS], turn: vec![BOS, EOS] },
+        ends: ends(),
         adds_bos: bos.is_some(),
+        removes_extra_spaces: false,
         kind: "llama2.c BPE",
+        notes: Vec::new(),
     })
+}
+
+/// Where llama2.c's programs stop: `generate` at BOS, which parts the texts a model was trained on,
+/// and `chat` at EOS as well.
+pub(crate) fn ends() -> Ends {
+    Ends { text: vec![BOS], turn: vec![BOS, EOS] }
 }
 
 /// How many tokens a file seems to hold, counted by its lengths alone: [`read`] checks the rest.
@@ -66,7 +74,8 @@ pub(crate) fn count(bytes: &[u8]) -> usize {
     tokens
 }
 
-fn read_tokens(bytes: &[u8], vocab_size: usize) -> Result<(Vocab, Vec<f32>), Error> {
+/// All tokens with their scores.
+pub(crate) fn read_tokens(bytes: &[u8], vocab_size: usize) -> Result<(Vocab, Vec<f32>), Error> {
     let mut vocab = Vocab::default();
     let mut scores = Vec::new();
     let truncated = |token| Error::Truncated { token, offset: bytes.len(), expected: vocab_size };

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use llamaboot_checkpoint::gguf::{Array, Gguf, Value};
 
-use crate::{Error, GgufVocab, Tokenizer};
+use crate::{Error, GgufVocab, Pieces, Tokenizer};
 
 /// Why a GGUF gives no tokenizer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -23,6 +23,16 @@ impl Tokenizer {
     /// A key of the wrong type, or a vocabulary that [`Tokenizer::from_gguf`] refuses.
     pub fn from_metadata(gguf: &Gguf<'_>) -> Result<Tokenizer, MetadataError> {
         Ok(Tokenizer::from_gguf(&vocab(gguf)?)?)
+    }
+}
+
+impl Pieces {
+    /// The pieces of a GGUF's SentencePiece vocabulary, to write them as a tokenizer.bin.
+    ///
+    /// # Errors
+    /// A key of the wrong type, or a vocabulary that [`Pieces::from_gguf`] refuses.
+    pub fn from_metadata(gguf: &Gguf<'_>) -> Result<Pieces, MetadataError> {
+        Ok(Pieces::from_gguf(&vocab(gguf)?)?)
     }
 }
 

@@ -157,6 +157,20 @@ fn bit_of(left: u8, right: u8) -> (usize, u64) {
     (pair >> 6, 1 << (pair & 63))
 }
 
+/// `text` with single spaces between words and none around them, which is what sentencepiece makes
+/// of a text by its `remove_extra_whitespaces`. Other white space stays, and `▁` but at the end.
+pub(crate) fn without_extra_spaces(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let text = text.trim_end_matches([' ', VISIBLE_SPACE]);
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.push_str(word);
+    }
+    out
+}
+
 /// Appends `text` with every `▁` turned into a plain space.
 pub(crate) fn push_plain_spaces(out: &mut String, text: &str) {
     for (at, part) in text.split(VISIBLE_SPACE).enumerate() {

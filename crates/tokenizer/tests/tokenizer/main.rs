@@ -11,3 +11,4 @@ mod naive;
 mod properties;
 mod sentencepiece;
 mod speed;
+mod train;

@@ -125,7 +125,7 @@ proptest! {
         }
         if !gguf {
             try_it(Tokenizer::from_llama2c(&bytes, 512));
-            try_it(Tokenizer::from_llama2c_alone(&bytes));
+            try_it(Tokenizer::from_file_alone(&bytes));
         } else if let Ok(gguf) = Gguf::parse(&bytes, bytes.len() as u64) {
             try_it(Tokenizer::from_metadata(&gguf));
         }
