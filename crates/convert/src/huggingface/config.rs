@@ -1,0 +1,169 @@
+//! config.json: the hyperparameters under `LlamaConfig`'s names, read with the defaults of
+//! configuration_llama.py where it has some, and written in full.
+
+use crate::{Error, Model, Target, WeightType};
+use llamaboot_checkpoint::{Config, RopeScaling, caps};
+use serde_json::{Map, Value, json};
+
+/// The hyperparameters of a config.json, checked, and whether the classifier is the embeddings.
+pub(super) fn read(json: &[u8]) -> Result<(Config, bool), Error> {
+    let root: Value = serde_json::from_slice(json)
+        .map_err(|e| Error::value("config.json", "a JSON object", e))?;
+    let Value::Object(root) = root else {
+        return Err(Error::value("config.json", "a JSON object", "another value"));
+    };
+    let fields = Fields(&root);
+    fields.only("model_type", &json!("llama"))?;
+    fields.only("hidden_act", &json!("silu"))?;
+    fields.only("attention_bias", &json!(false))?;
+    fields.only("mlp_bias", &json!(false))?;
+    let dim = fields.count("hidden_size", caps::DIM, None)?;
+    let n_heads = fields.count("num_attention_heads", caps::HEADS, None)?;
+    let (rope_base, rope_scaling) = rope(&fields)?;
+    let config = Config {
+        dim,
+        hidden_dim: fields.count("intermediate_size", caps::DIM, None)?,
+        n_layers: fields.count("num_hidden_layers", caps::LAYERS, None)?,
+        n_heads,
+        n_kv_heads: fields.count("num_key_value_heads", caps::HEADS, Some(n_heads))?,
+        head_dim: fields.count("head_dim", caps::DIM, Some(dim / n_heads))?,
+        vocab_size: fields.count("vocab_size", caps::VOCAB, None)?,
+        seq_len: fields.count("max_position_embeddings", caps::CONTEXT, Some(2048))?,
+        norm_eps: fields.float("rms_norm_eps", Some(1e-6))?,
+        rope_base,
+        rope_scaling,
+    };
+    config.validate().map_err(without_offset)?;
+    let tied = fields.get("tie_word_embeddings").is_some_and(|tied| tied == &json!(true));
+    Ok((config, tied))
+}
+
+/// `rope_theta` and `rope_scaling`, or both in `rope_parameters`, as transformers 5 writes them.
+fn rope(fields: &Fields<'_>) -> Result<(f32, RopeScaling), Error> {
+    let inner = |key: &str| match fields.get(key) {
+        None => Ok(None),
+        Some(Value::Object(map)) => Ok(Some(Fields(map))),
+        Some(other) => Err(Error::value(key, "an object or null", other)),
+    };
+    let parameters = inner("rope_parameters")?;
+    let base = match &parameters {
+        Some(parameters) if parameters.get("rope_theta").is_some() => {
+            parameters.float("rope_theta", None)?
+        }
+        _ => fields.float("rope_theta", Some(10_000.0))?,
+    };
+    let Some(scaling) = inner("rope_scaling")?.or(parameters) else {
+        return Ok((base, RopeScaling::None));
+    };
+    let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
+    match kind.map(|kind| kind.as_str().unwrap_or_default()) {
+        None | Some("default") => Ok((base, RopeScaling::None)),
+        Some("linear") => {
+            let factor = scaling.float("factor", None)?;
+            if !(1e-3..=1e6).contains(&factor) {
+                return Err(Error::value("factor of rope_scaling", "0.001 to 1000000", factor));
+            }
+            Ok((base, RopeScaling::Linear(factor)))
+        }
+        Some(other) => Err(Error::value("rope_scaling", "none or linear", format!("{other:?}"))),
+    }
+}
+
+/// A checked config's fault without the offset, which means nothing in JSON.
+fn without_offset(error: llamaboot_checkpoint::Error) -> Error {
+    match error {
+        llamaboot_checkpoint::Error::Value { what, expected, found, .. } => {
+            Error::value(&what, &expected, found)
+        }
+        other => Error::Checkpoint(other),
+    }
+}
+
+/// An object's fields; null counts as absent.
+struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        self.0.get(key).filter(|value| !value.is_null())
+    }
+
+    /// A field that, where it is there, has the one value that we can run.
+    fn only(&self, key: &str, expected: &Value) -> Result<(), Error> {
+        match self.get(key) {
+            Some(found) if found != expected => {
+                Err(Error::value(key, &expected.to_string(), found))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A number from 1 to `cap`.
+    fn count(&self, key: &str, cap: u64, default: Option<usize>) -> Result<usize, Error> {
+        let expected = || format!("a number from 1 to {cap}");
+        match (self.get(key), default) {
+            (Some(value), _) => match value.as_u64() {
+                Some(n) if n >= 1 && n <= cap => Ok(n as usize),
+                _ => Err(Error::value(key, &expected(), value)),
+            },
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(Error::value(key, &expected(), "nothing")),
+        }
+    }
+
+    fn float(&self, key: &str, default: Option<f32>) -> Result<f32, Error> {
+        match (self.get(key), default) {
+            (Some(value), _) => {
+                value.as_f64().map(|x| x as f32).ok_or_else(|| Error::value(key, "a number", value))
+            }
+            (None, Some(default)) => Ok(default),
+            (None, None) => Err(Error::value(key, "a number", "nothing")),
+        }
+    }
+}
+
+/// The config.json of a model.
+///
+/// # Errors
+/// Llama 3's rotary divisors, whose parameters a GGUF does not keep.
+pub(crate) fn config_json(model: &Model, target: Target) -> Result<String, Error> {
+    if model.rope_divisors.is_some() {
+        let found = "Llama 3's divisors (a GGUF can keep them)";
+        return Err(Error::value("rope_scaling in safetensors", "none or linear", found));
+    }
+    let c = &model.config;
+    let scaling = match c.rope_scaling {
+        RopeScaling::None => Value::Null,
+        RopeScaling::Linear(factor) => {
+            json!({"type": "linear", "rope_type": "linear", "factor": shortest(factor)})
+        }
+    };
+    let dtype = if target.weights() == WeightType::F16 { "float16" } else { "float32" };
+    let config = json!({
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "hidden_size": c.dim,
+        "intermediate_size": c.hidden_dim,
+        "num_hidden_layers": c.n_layers,
+        "num_attention_heads": c.n_heads,
+        "num_key_value_heads": c.n_kv_heads,
+        "head_dim": c.head_dim,
+        "vocab_size": c.vocab_size,
+        "max_position_embeddings": c.seq_len,
+        "rms_norm_eps": shortest(c.norm_eps),
+        "rope_theta": shortest(c.rope_base),
+        "rope_scaling": scaling,
+        "hidden_act": "silu",
+        "attention_bias": false,
+        "mlp_bias": false,
+        "tie_word_embeddings": model.layout.is_tied(),
+        "bos_token_id": model.vocabulary.bos(),
+        "eos_token_id": model.vocabulary.eos(),
+        "torch_dtype": dtype,
+    });
+    Ok(format!("{config:#}\n"))
+}
+
+/// The f64 that prints as the f32 does: 1e-5, not 9.999999747378752e-6.
+fn shortest(x: f32) -> f64 {
+    x.to_string().parse().unwrap_or(f64::from(x))
+}
