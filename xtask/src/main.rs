@@ -95,7 +95,7 @@ fn start(task: Task) -> Result<()> {
 fn fuzz(cases: u32) -> Result<()> {
     let mut cargo = Command::new("cargo");
     cargo.current_dir(root()).arg("test").env("PROPTEST_CASES", cases.to_string());
-    for package in ["checkpoint", "tokenizer", "kernels", "chat", "math"] {
+    for package in ["checkpoint", "convert", "tokenizer", "kernels", "chat", "math"] {
         cargo.args(["--package", &format!("llamaboot-{package}")]);
     }
     run(&mut cargo)

@@ -38,7 +38,49 @@ pub fn setup() -> Result<()> {
     install(&packages, "the virtual machine, and the tests of disk images and speed")?;
     find_or_install_compiler()?;
     fetch_model()?;
+    fetch_llama_cpp();
     Ok(())
+}
+
+/// llama.cpp's library, prebuilt, which a test holds our GGUFs against.
+const LLAMA_CPP: &str = "node-llama-cpp";
+const LLAMA_CPP_VERSION: &str = "3.22.1";
+
+/// Installs it into the cache with npm. Without it one test is skipped, so that is no fault.
+fn fetch_llama_cpp() {
+    let folder = cache().join("node");
+    if folder.join("node_modules").join(LLAMA_CPP).exists() {
+        return;
+    }
+    if !on_path("npm") || !on_path("node") {
+        eprintln!("setup: no npm: the test against llama.cpp will be skipped");
+        return;
+    }
+    let os = match std::env::consts::OS {
+        "macos" => "mac",
+        "windows" => "win",
+        other => other,
+    };
+    let cpu = match (os, std::env::consts::ARCH) {
+        ("mac", "aarch64") => "arm64-metal",
+        (_, "aarch64") => "arm64",
+        (_, "x86_64") => "x64",
+        (_, other) => other,
+    };
+    // The libraries for graphics cards, 600 MB, are optional packages.
+    let options = "install --no-audit --no-fund --ignore-scripts --omit=optional --loglevel=error";
+    eprintln!("setup: npm {options} {LLAMA_CPP}@{LLAMA_CPP_VERSION} (85 MB, MIT, for one test)");
+    let mut npm = Command::new("npm");
+    npm.args(options.split(' '))
+        .arg("--prefix")
+        .arg(&folder)
+        .arg(format!("{LLAMA_CPP}@{LLAMA_CPP_VERSION}"))
+        .arg(format!("@{LLAMA_CPP}/{os}-{cpu}@{LLAMA_CPP_VERSION}"))
+        .stdout(Stdio::null());
+    if let Err(error) = fs::create_dir_all(&folder).map_err(Into::into).and_then(|()| run(&mut npm))
+    {
+        eprintln!("setup: {error:#}: the test against llama.cpp will be skipped");
+    }
 }
 
 /// A compiler with its library's sources: rustup's `rust-src`, else the distribution's.

@@ -1,5 +1,8 @@
 //! The command line, as architecture.md fixes it.
 
+use crate::commands::convert::Convert;
+use crate::commands::tokenizer::TokenizerCommand;
+use crate::commands::{Train, TrainType};
 use crate::model::kernels;
 use anyhow::Result;
 use clap::error::ErrorKind;
@@ -28,14 +31,21 @@ pub(crate) enum Command {
     Logits(Logits),
     /// Turn text into token ids
     Tokenize(Tokenize),
+    /// Learn a vocabulary
+    #[command(subcommand)]
+    Tokenizer(TokenizerCommand),
     /// Show a model's format, shapes and memory
     Inspect(Inspect),
     /// Measure prefill and decode speed
     Bench(Bench),
     /// Measure how well a model predicts a text
     Perplexity(Perplexity),
+    /// Turn a model into another file format
+    Convert(Convert),
     /// Write a disk image that boots into the models given
     Image(Image),
+    /// Train a model from a text, or go on with one
+    Train(Box<Train>),
 }
 
 /// A model file, and its tokenizer where it is a llama2.c .bin.
@@ -43,7 +53,8 @@ pub(crate) enum Command {
 pub(crate) struct ModelFile {
     /// A GGUF or a llama2.c .bin
     pub(crate) model: PathBuf,
-    /// tokenizer.bin of a llama2.c model [default: NAME.tokenizer.bin or tokenizer.bin beside it]
+    /// tokenizer.bin or tokenizer.model of a llama2.c model
+    /// [default: NAME.tokenizer.bin or tokenizer.bin beside it]
     #[arg(long, value_name = "FILE")]
     pub(crate) tokenizer: Option<PathBuf>,
 }
@@ -235,7 +246,7 @@ pub(crate) struct Logits {
 #[derive(Args)]
 #[command(group = ArgGroup::new("input").required(true))]
 pub(crate) struct Tokenize {
-    /// A GGUF with a vocabulary, a tokenizer.bin, or a llama2.c model with one beside it
+    /// A GGUF with a vocabulary, a tokenizer.bin or .model, or a llama2.c model with one beside it
     pub(crate) model: PathBuf,
     /// Text to encode
     #[arg(long, group = "input", value_name = "TEXT")]
@@ -265,8 +276,20 @@ pub(crate) struct Inspect {
 
 #[derive(Args)]
 pub(crate) struct Bench {
-    #[command(flatten)]
-    pub(crate) file: ModelFile,
+    /// A GGUF or a llama2.c .bin
+    #[arg(required_unless_present = "train")]
+    pub(crate) model: Option<PathBuf>,
+    /// Measure whole training steps of a shape instead: S (192 wide, 6 layers, 2048 tokens, 8 x 256
+    /// at once) or L (stories15M's shape, 4 x 256)
+    #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
+    pub(crate) train: Option<TrainShape>,
+    /// Numbers to train with; bf16 needs a CPU with AMX
+    #[arg(long, value_enum, default_value = "f32", requires = "train")]
+    pub(crate) dtype: TrainType,
+    /// Training steps to measure
+    #[arg(long, value_name = "N", default_value_t = 10, requires = "train")]
+    #[arg(value_parser = value_parser!(u32).range(1..))]
+    pub(crate) steps: u32,
     /// Tokens computed in batches
     #[arg(long, value_name = "N", default_value_t = 128)]
     #[arg(value_parser = value_parser!(u32).range(1..))]
@@ -280,6 +303,14 @@ pub(crate) struct Bench {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) run: Run,
+}
+
+/// A shape that training speed is measured on.
+#[derive(Clone, Copy, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub(crate) enum TrainShape {
+    S,
+    L,
 }
 
 #[derive(Args)]
@@ -326,8 +357,12 @@ impl Args for Models {
             arg.action(ArgAction::Append).value_parser(value_parser!(PathBuf))
         };
         command
-            .arg(file("model", "A model for the image; may be given several times").required(true))
-            .arg(file("tokenizer", "tokenizer.bin of the --model before it"))
+            .arg(file(
+                "model",
+                "A model for the image; may be given several times [default: our own, a small one \
+                 that writes like Shakespeare]",
+            ))
+            .arg(file("tokenizer", "tokenizer.bin or tokenizer.model of the --model before it"))
     }
 
     fn augment_args_for_update(command: ClapCommand) -> ClapCommand {

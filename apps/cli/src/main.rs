@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod corpus;
 mod home;
 mod mmap;
 mod model;

@@ -3,9 +3,10 @@
 use crate::args::{IsaName, ModelFile, Run};
 use crate::mmap::{map, read};
 use crate::threads;
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
+use llamaboot_convert::is_safetensors;
 use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels};
 use llamaboot_tokenizer::Tokenizer;
@@ -63,8 +64,10 @@ impl Loaded {
         let file = self.tokenizer_file();
         let bytes = file.as_deref().map(map).transpose()?;
         let named = file.unwrap_or_else(|| self.path.clone());
-        tokenizer_for(&self.header, bytes)
-            .map_err(|message| anyhow!("{}: {message}", named.display()))
+        let tokenizer = tokenizer_for(&self.header, bytes)
+            .map_err(|message| anyhow!("{}: {message}", named.display()))?;
+        tell_notes(&named, &tokenizer);
+        Ok(tokenizer)
     }
 
     /// What running it with this context takes.
@@ -122,6 +125,33 @@ impl Loaded {
         let model: &'static Model<'static> = Box::leak(Box::new(Model::new(&checkpoint)));
         Engine::new(model, &plan, kernels, threads).with_context(name)
     }
+}
+
+/// Says how a tokenizer differs from the program that its file was made for.
+pub(crate) fn tell_notes(path: &Path, tokenizer: &Tokenizer) {
+    tokenizer.notes().iter().for_each(|note| eprintln!("llamaboot: {}: {note}", path.display()));
+}
+
+/// All weights of a model file as f32, from any format that is read: a GGUF, a `.bin`, safetensors.
+pub(crate) fn weights(file: &ModelFile) -> Result<llamaboot_convert::Model> {
+    let name = || file.model.display().to_string();
+    if is_safetensors(&file.model) {
+        let tokenizer = file.tokenizer.as_deref().map(map).transpose()?;
+        return Ok(llamaboot_convert::Model::read_safetensors(&file.model, tokenizer)?);
+    }
+    let loaded = Loaded::open(file)?;
+    let (needed, free) = (4 * loaded.header.n_params(), free_memory().unwrap_or(u64::MAX));
+    ensure!(
+        needed <= free,
+        "{}: expected {} of free memory for its weights as f32, found {}",
+        name(),
+        bytes_text(needed),
+        bytes_text(free)
+    );
+    let tokenizer = loaded.tokenizer_file().as_deref().map(map).transpose()?;
+    let regions = Regions::whole(loaded.bytes);
+    llamaboot_convert::Model::read_checkpoint(&loaded.header, &regions, tokenizer)
+        .with_context(name)
 }
 
 /// The kernels of that name, or the best there are.

@@ -44,6 +44,17 @@ pub fn smollm2() -> Option<PathBuf> {
     existing(root().join(".cache/SmolLM2-135M-Instruct.Q4_1.gguf"))
 }
 
+/// The folder of npm packages that `cargo xtask setup` installed, where `package` is in it, or
+/// `None` after saying that it is skipped.
+///
+/// # Panics
+/// Under CI, where it does not exist.
+#[must_use]
+pub fn node_modules(package: &str) -> Option<PathBuf> {
+    let modules = root().join(".cache/node/node_modules");
+    existing(modules.join(package)).map(|_| modules)
+}
+
 fn existing(path: PathBuf) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);

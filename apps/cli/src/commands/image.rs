@@ -1,4 +1,5 @@
-//! `image`: a disk image with the boot program, the models and the licences.
+//! `image`: a disk image with the boot program, the models and the licences. With no model given,
+//! our own goes on it, which this program carries.
 
 use crate::args::{Image, ModelFile};
 use crate::model::{Loaded, read_text};
@@ -12,6 +13,10 @@ use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+/// A model trained by `train`; its card says what it is and is not.
+const SHAKESPEARE: &[u8] = include_bytes!("../../../../assets/shakespeare/shakespeare.gguf");
+const SHAKESPEARE_CARD: &[u8] = include_bytes!("../../../../assets/shakespeare/README.md");
+
 pub(crate) fn run(args: &Image) -> Result<()> {
     let config = args.config.as_deref().map(config).transpose()?;
     let texts = [(CONFIG_FILE, config.as_deref().unwrap_or(SAMPLE_CONFIG))];
@@ -19,6 +24,11 @@ pub(crate) fn run(args: &Image) -> Result<()> {
     let mut entries = boot_entries(efi, &texts, &[(CHATS_FILE, CHATS_BYTES)]);
     for file in &args.models.0 {
         add_model(&mut entries, file)?;
+    }
+    if args.models.0.is_empty() {
+        let own = |path: &str, bytes: &[u8]| Entry::new(path, Content::Bytes(bytes.to_vec()));
+        entries.push(own("models/shakespeare.gguf", SHAKESPEARE));
+        entries.push(own("LICENSES/shakespeare.md", SHAKESPEARE_CARD));
     }
     let progress = bar(0, None);
     let summary = write_image(&args.output, &entries, "LLAMABOOT", &mut |done, total| {

@@ -1,8 +1,8 @@
-//! `tokenize`: text to ids, with any GGUF's vocabulary or a tokenizer.bin.
+//! `tokenize`: text to ids, with any GGUF's vocabulary, a tokenizer.bin or a tokenizer.model.
 
 use crate::args::{ModelFile, Tokenize};
 use crate::mmap::map;
-use crate::model::{Loaded, read_text};
+use crate::model::{Loaded, read_text, tell_notes};
 use anyhow::{Context as _, Result, bail};
 use llamaboot_checkpoint::gguf::Gguf;
 use llamaboot_tokenizer::{Special, Tokenizer};
@@ -44,6 +44,10 @@ fn open(path: &Path) -> Result<Tokenizer> {
     let file = ModelFile { model: path.to_path_buf(), tokenizer: None };
     match Loaded::open(&file) {
         Ok(model) => model.tokenizer(),
-        Err(_) => Tokenizer::from_llama2c_alone(bytes).with_context(name),
+        Err(_) => {
+            let tokenizer = Tokenizer::from_file_alone(bytes).with_context(name)?;
+            tell_notes(path, &tokenizer);
+            Ok(tokenizer)
+        }
     }
 }
