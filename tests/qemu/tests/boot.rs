@@ -274,7 +274,7 @@ fn bad_files_are_told_apart_and_the_menu_comes_back() {
     // Its tokenizer is known to be bad only when it is loaded.
     prompt.send("6");
     let said = prompt.expect("number or arrows, then Enter: ", SHORT);
-    assert!(said.contains("models/f-tokens.bin: its tokenizer.bin: tokenizer.bin: "), "{said}");
+    assert!(said.contains("models/f-tokens.bin: its tokenizer: tokenizer.bin: "), "{said}");
     prompt.send("7");
     prompt.expect("stories260K.bin: llama2.c v0 F32", SHORT);
     prompt.expect(">>> ", SHORT);
