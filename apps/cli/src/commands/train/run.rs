@@ -56,7 +56,6 @@ impl Run<'_> {
                 let text =
                     sample(&start.model, &start.tokenizer, (self.kernels, self.threads), seed)?;
                 samples.push(Sample { step, text })?;
-                report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
             }
             if due(self.recipe.save_every) && step > begun {
                 log.flush()?;
@@ -73,6 +72,9 @@ impl Run<'_> {
                 self.step(&mut trainer, val_loss)?
             };
             log.push(row)?;
+            if due(self.recipe.every) {
+                report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
+            }
             self.show(&row, tokens, &progress, samples.all.last())?;
             if step == steps || tired {
                 break;
@@ -80,7 +82,6 @@ impl Run<'_> {
         }
         log.flush()?;
         progress.finish_and_clear();
-        report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
         self.conclude(&log, &self.model_path(&start.model)?)
     }
 
@@ -131,7 +132,7 @@ impl Run<'_> {
     }
 
     /// Where the model goes: llama2.c's format where that can hold it, else a GGUF.
-    pub(super) fn model_path(&self, model: &Model) -> Result<PathBuf> {
+    fn model_path(&self, model: &Model) -> Result<PathBuf> {
         let bin = Target::new(Format::Llama2c, None)?.can_hold(model);
         let extension = if bin { "bin" } else { "gguf" };
         Ok(self.folder.join(format!("{}.{extension}", self.recipe.name)))
