@@ -157,6 +157,8 @@ pub(crate) struct Table {
     pub(crate) adamw: AdamWFn,
     /// How two f32 matrices are multiplied.
     pub(crate) tile: crate::gemm::Tile,
+    /// What only training computes.
+    pub(crate) training: crate::training::Training,
 }
 
 /// Positions that attention looks at together.

@@ -8,12 +8,14 @@
 //! (the first block stores instead of adding, unless it is `out +=`). That is the whole definition,
 //! so the result depends neither on the instruction set nor on the number of threads. Around it
 //! lies the usual order of loops (Goto and van de Geijn, "Anatomy of High-Performance Matrix
-//! Multiplication"): a block of `b` is copied into panels of the register tile's width and stays in
-//! the last cache, a block of `a` stays in the second, a panel of `b` in the first. Of `a`, only
-//! what does not lie row after row is copied. Threads share the rows of `out`.
+//! Multiplication"): a block of `b` is copied into panels of the register tile's width, by all
+//! threads together, and stays in the last cache, a block of `a` stays in the second, a panel of `b`
+//! in the first. Of `a`, only what does not lie row after row is copied. Threads share the rows of
+//! `out`.
 
-use crate::parallel::{SharedMut, share};
-use crate::{Aligned, Kernels, OutOfMemory, Parallel};
+use crate::parallel::{SharedMut, for_each_chunk, share};
+use crate::{Aligned, Kernels, OutOfMemory, Parallel, SingleThread};
+use alloc::vec::Vec;
 use core::ops::Range;
 
 /// Longest block of k.
@@ -113,20 +115,23 @@ impl TileRows<'_> {
     }
 }
 
-/// Room for a thread to lay out blocks of both matrices.
+/// Room to lay out blocks of both matrices.
 #[derive(Debug)]
 pub struct GemmSpace {
-    a: Aligned<f32>,
+    /// One for each thread.
+    a: Vec<Aligned<f32>>,
+    /// Shared by all.
     b: Aligned<f32>,
 }
 
 impl GemmSpace {
-    /// Room for products of any size.
+    /// Room for products of any size on so many threads.
     ///
     /// # Errors
     /// Where there is not enough memory.
-    pub fn new() -> Result<Self, OutOfMemory> {
-        Ok(Self { a: Aligned::zeros(ROWS * MAX_DEPTH)?, b: Aligned::zeros(COLS * MAX_DEPTH)? })
+    pub fn new(threads: usize) -> Result<Self, OutOfMemory> {
+        let a = (0..threads).map(|_| Aligned::zeros(ROWS * MAX_DEPTH));
+        Ok(Self { a: a.collect::<Result<_, _>>()?, b: Aligned::zeros(COLS * MAX_DEPTH)? })
     }
 }
 
@@ -134,30 +139,49 @@ impl Kernels {
     /// `out = a · b`, or `out += a · b`, with the rows of `out` split over the threads.
     ///
     /// # Panics
-    /// Where the shapes do not fit, or there are fewer spaces than threads: bugs of the caller.
+    /// Where the shapes do not fit, or the space is for fewer threads: bugs of the caller.
     pub fn gemm(
         self,
         threads: &dyn Parallel,
-        spaces: &mut [GemmSpace],
+        space: &mut GemmSpace,
         out: &mut [f32],
         a: Matrix<'_>,
         b: Matrix<'_>,
         add: bool,
     ) {
-        assert!(spaces.len() >= threads.threads(), "a space for each thread");
-        assert_eq!(out.len(), a.rows * b.cols, "the shape of a product");
-        let height = self.table.tile.rows;
-        let (out, spaces) = (SharedMut::new(out), SharedMut::new(spaces));
-        threads.run(&|index| {
-            let own = share(a.rows.div_ceil(height), index, threads.threads());
-            let rows = (own.start * height).min(a.rows)..(own.end * height).min(a.rows);
-            // SAFETY: each index has a space of its own, and rows of its own.
-            let (space, out) = unsafe {
-                let space = &mut spaces.slice(index..index + 1)[0];
-                (space, out.slice(rows.start * b.cols..rows.end * b.cols))
-            };
-            self.gemm_single(space, out, a.some_rows(&rows), b, add);
-        });
+        let (m, n, k, count) = (a.rows, b.cols, a.cols, threads.threads());
+        assert_eq!((out.len(), b.rows), (m * n, k), "the shapes of a product");
+        assert!(space.a.len() >= count, "room for each thread");
+        let Tile { rows: height, cols: width, .. } = self.table.tile;
+        let depth = k.div_ceil(k.div_ceil(MAX_DEPTH).max(1)).max(1);
+        let (out, rooms) = (SharedMut::new(out), SharedMut::new(&mut space.a));
+        for cols in blocks(0..n, COLS) {
+            for (number, inner) in blocks(0..k, depth).enumerate() {
+                let panel = width * inner.len();
+                let panels = &mut space.b[..cols.len().div_ceil(width) * panel];
+                for_each_chunk(threads, panels, panel, |number, room| {
+                    let start = cols.start + number * width;
+                    let rows = start..(start + width).min(cols.end);
+                    self.pack_panel(b.t(), rows, &inner, width, room);
+                });
+                let panels = &*panels;
+                threads.run(&|index| {
+                    let own = share(m.div_ceil(height), index, count);
+                    let own = (own.start * height).min(m)..(own.end * height).min(m);
+                    // SAFETY: each index has a room of its own, and rows of its own.
+                    let (room, out) = unsafe {
+                        let room = &mut rooms.slice(index..index + 1)[0];
+                        (room, out.slice(own.start * n..own.end * n))
+                    };
+                    let a = a.some_rows(&own);
+                    for rows in blocks(0..own.len(), ROWS) {
+                        let a = self.block_of_rows(a.some_rows(&rows), &inner, room);
+                        let out = &mut out[rows.start * n..rows.end * n];
+                        self.multiply_block(a, panels, out, n, &cols, add || number > 0);
+                    }
+                });
+            }
+        }
     }
 
     /// [`Kernels::gemm`] on the calling thread.
@@ -172,28 +196,28 @@ impl Kernels {
         b: Matrix<'_>,
         add: bool,
     ) {
-        let (m, n, k) = (a.rows, b.cols, a.cols);
-        assert_eq!((out.len(), b.rows), (m * n, k), "the shapes of a product");
-        let depth = k.div_ceil(k.div_ceil(MAX_DEPTH).max(1)).max(1);
-        for cols in blocks(0..n, COLS) {
-            for (number, inner) in blocks(0..k, depth).enumerate() {
-                let width = self.table.tile.cols;
-                let b_panels = &mut space.b[..cols.len().div_ceil(width) * width * inner.len()];
-                self.pack(b.t(), cols.clone(), inner.clone(), width, b_panels);
-                for rows in blocks(0..m, ROWS) {
-                    let a = a.some_rows(&rows);
-                    let a = if a.col_stride == 1 {
-                        Matrix { data: &a.data[inner.start..], cols: inner.len(), ..a }
-                    } else {
-                        let panels = rows.len().next_multiple_of(self.table.tile.rows);
-                        let room = &mut space.a[..panels * inner.len()];
-                        self.copy_rows(a, inner.clone(), room)
-                    };
-                    let out = &mut out[rows.start * n..rows.end * n];
-                    self.multiply_block(a, b_panels, out, n, &cols, add || number > 0);
-                }
-            }
+        self.gemm(&SingleThread, space, out, a, b, add);
+    }
+
+    /// The columns `inner` of some rows as a tile can take them: as they lie where that is row after
+    /// row, or copied into panels of the tile's height, each `(inner, height)`.
+    fn block_of_rows<'r>(
+        self,
+        a: Matrix<'r>,
+        inner: &Range<usize>,
+        room: &'r mut [f32],
+    ) -> Matrix<'r> {
+        if a.col_stride == 1 {
+            return Matrix { data: &a.data[inner.start..], cols: inner.len(), ..a };
         }
+        let (cols, height) = (inner.len(), self.table.tile.rows);
+        let room = &mut room[..a.rows.next_multiple_of(height) * cols];
+        for (panel, rows) in room.chunks_exact_mut(height * cols).zip(blocks(0..a.rows, height)) {
+            self.pack_panel(a, rows, inner, height, panel);
+        }
+        // Panels of one row are rows again.
+        let row_stride = if height == 1 { cols } else { 1 };
+        Matrix { data: room, rows: a.rows, cols, row_stride, col_stride: height }
     }
 
     /// The columns `cols` of `out`: `a` is `(rows of out, depth)`, `b` panels of those columns.
@@ -233,7 +257,7 @@ impl Kernels {
 
 impl<'a> Matrix<'a> {
     /// The rows of a tile of this height. Where columns are not side by side, the matrix is one of
-    /// [`copy_rows`]: panels of that height.
+    /// [`Kernels::block_of_rows`]: panels of that height.
     fn tile(self, rows: &Range<usize>, height: usize) -> TileRows<'a> {
         let Self { data, row_stride, col_stride, cols: depth, .. } = self;
         let panel = if col_stride == 1 { row_stride } else { depth };
@@ -249,39 +273,25 @@ impl<'a> Matrix<'a> {
 }
 
 impl Kernels {
-    /// Copies the columns `inner` of a matrix whose rows' elements are not side by side into panels
-    /// of the tile's height, each `(inner, height)`.
-    fn copy_rows<'r>(self, a: Matrix<'_>, inner: Range<usize>, room: &'r mut [f32]) -> Matrix<'r> {
-        let (rows, cols, height) = (a.rows, inner.len(), self.table.tile.rows);
-        self.pack(a, 0..rows, inner, height, room);
-        // Panels of one row are rows again.
-        let row_stride = if height == 1 { cols } else { 1 };
-        Matrix { data: room, rows, cols, row_stride, col_stride: height }
-    }
-
-    /// Lays rows out in panels of `height`: for each panel `(inner, height)`, with zeros below the
-    /// last row.
-    fn pack(
+    /// Lays up to `height` rows out in a panel `(inner, height)`, with zeros below the last row.
+    fn pack_panel(
         self,
         x: Matrix<'_>,
         rows: Range<usize>,
-        inner: Range<usize>,
+        inner: &Range<usize>,
         height: usize,
-        out: &mut [f32],
+        panel: &mut [f32],
     ) {
-        let panels = out.chunks_exact_mut(height * inner.len());
-        for (panel, rows) in panels.zip(blocks(rows, height)) {
-            if rows.len() < height {
-                panel.fill(0.0);
-            }
-            match height {
-                _ if x.row_stride != 1 => self.pack_across(x, rows, &inner, height, panel),
-                6 => pack_along::<6>(x, &rows, &inner, panel),
-                8 => pack_along::<8>(x, &rows, &inner, panel),
-                16 => pack_along::<16>(x, &rows, &inner, panel),
-                48 => pack_along::<48>(x, &rows, &inner, panel),
-                _ => pack_along::<1>(x, &rows, &inner, panel),
-            }
+        if rows.len() < height {
+            panel.fill(0.0);
+        }
+        match height {
+            _ if x.row_stride != 1 => self.pack_across(x, rows, inner, height, panel),
+            6 => pack_along::<6>(x, &rows, inner, panel),
+            8 => pack_along::<8>(x, &rows, inner, panel),
+            16 => pack_along::<16>(x, &rows, inner, panel),
+            48 => pack_along::<48>(x, &rows, inner, panel),
+            _ => pack_along::<1>(x, &rows, inner, panel),
         }
     }
 

@@ -37,6 +37,7 @@ mod parallel;
 mod pool;
 mod reserve;
 mod scalar;
+mod training;
 
 pub use activations::Activations;
 pub use adamw::AdamWStep;

@@ -6,10 +6,12 @@ use crate::adamw::AdamWStep;
 use crate::dispatch::{Cached, Table};
 use crate::gemm::{Tile, TileRows};
 use crate::matmul::{Output, UnpackedPanel};
+use crate::ops::max;
+use crate::training::Training;
 use core::ops::Range;
 use half::{bf16, f16};
 use llamaboot_checkpoint::{Block32, DType, PANEL_ROWS, Tensor};
-use llamaboot_math::{exp, fma, sqrt};
+use llamaboot_math::{exp, exp_near, fma, sqrt};
 
 pub(crate) static TABLE: Table = Table {
     dot,
@@ -27,6 +29,7 @@ pub(crate) static TABLE: Table = Table {
     panels,
     adamw,
     tile: Tile { rows: 1, cols: 1, multiply, transpose },
+    training: Training { exponentials, swiglu: swiglu_near, swiglu_backward },
 };
 
 /// Lanes of a reduction.
@@ -137,6 +140,27 @@ fn exp_minus(x: &mut [f32], max: f32) {
 fn swiglu(gate: &mut [f32], up: &[f32]) {
     for (gate, &up) in gate.iter_mut().zip(up) {
         *gate = *gate / (1.0 + exp(-*gate)) * up;
+    }
+}
+
+fn exponentials(x: &mut [f32]) -> (f32, f32) {
+    let max = max(x);
+    x.iter_mut().for_each(|x| *x = exp_near(*x - max));
+    (max, sum(x))
+}
+
+fn swiglu_near(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    for (out, (&gate, &up)) in out.iter_mut().zip(gate.iter().zip(up)) {
+        *out = gate / (1.0 + exp_near(-gate)) * up;
+    }
+}
+
+fn swiglu_backward(d_up: &mut [f32], d_gate: &mut [f32], gate: &[f32], up: &[f32]) {
+    let inputs = gate.iter().zip(up);
+    for ((d_up, d_gate), (&gate, &up)) in d_up.iter_mut().zip(d_gate).zip(inputs) {
+        let (sigmoid, d) = (1.0 / (1.0 + exp_near(-gate)), *d_up);
+        *d_gate = d * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+        *d_up = d * gate * sigmoid;
     }
 }
 

@@ -1,5 +1,5 @@
-//! What training computes with, matrix products and AdamW's step, has the same bits on every
-//! instruction set and any number of threads, and is right, measured against f64.
+//! What training computes with has the same bits on every instruction set and any number of threads,
+//! and is right, measured against f64.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -53,8 +53,8 @@ impl Product {
     fn run(&self, kernels: Kernels, threads: &dyn Parallel) -> Vec<f32> {
         let (a, b) = self.matrices();
         let mut out = self.before.clone();
-        let spaces = (0..threads.threads()).map(|_| GemmSpace::new().unwrap());
-        kernels.gemm(threads, &mut spaces.collect::<Vec<_>>(), &mut out, a, b, self.add);
+        let mut space = GemmSpace::new(threads.threads()).unwrap();
+        kernels.gemm(threads, &mut space, &mut out, a, b, self.add);
         out
     }
 
@@ -130,6 +130,59 @@ proptest! {
         let expected = run(scalar());
         for kernels in others() {
             prop_assert_eq!(run(kernels), expected.clone(), "{:?}", kernels);
+        }
+    }
+
+    #[test]
+    fn exponentials_have_the_same_bits_everywhere(len in 1..300_usize, seed in any::<u64>()) {
+        let x = Numbers(seed | 1).floats(len);
+        let run = |kernels: Kernels| {
+            let mut x = x.clone();
+            let (max, sum) = kernels.exponentials(&mut x);
+            (bits(&x), max, sum.to_bits())
+        };
+        let expected = run(scalar());
+        for kernels in others() {
+            prop_assert_eq!(run(kernels), expected.clone(), "{:?}", kernels);
+        }
+        let max = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let exact: f64 = x.iter().map(|&x| f64::from(x - max).max(-87.0).exp()).sum();
+        prop_assert_eq!(expected.1, max);
+        let sum = f64::from(f32::from_bits(expected.2));
+        prop_assert!((sum - exact).abs() <= 1e-6 * exact, "{sum}, exactly {exact}");
+    }
+
+    #[test]
+    fn swiglu_and_its_gradient_are_right_and_the_same_everywhere(
+        len in 1..100_usize,
+        seed in any::<u64>(),
+    ) {
+        let mut numbers = Numbers(seed | 1);
+        let [gate, up, d] = core::array::from_fn(|_| numbers.floats(len));
+        let run = |kernels: Kernels| {
+            let (mut out, mut d_up, mut d_gate) = (vec![0.0; len], d.clone(), vec![0.0; len]);
+            kernels.swiglu_near(&mut out, &gate, &up);
+            kernels.swiglu_backward(&mut d_up, &mut d_gate, &gate, &up);
+            [out, d_up, d_gate]
+        };
+        let expected = run(scalar());
+        for kernels in others() {
+            for (found, expected) in run(kernels).iter().zip(&expected) {
+                prop_assert_eq!(bits(found), bits(expected), "{:?}", kernels);
+            }
+        }
+        // In f64, the gradient from differences of the function itself.
+        let swiglu = |gate: f64, up: f64| gate / (1.0 + (-gate).exp()) * up;
+        let near = |found: f32, exact: f64, size: f64| {
+            (f64::from(found) - exact).abs() <= 1e-6 * size + 1e-30
+        };
+        for i in 0..len {
+            let [gate, up, d] = [gate[i], up[i], d[i]].map(f64::from);
+            let slope = (swiglu(gate + 1e-5, 1.0) - swiglu(gate - 1e-5, 1.0)) / 2e-5;
+            let size = (d * up).abs() * (1.0 + gate.abs());
+            prop_assert!(near(expected[0][i], swiglu(gate, up), (gate * up).abs()));
+            prop_assert!(near(expected[1][i], d * swiglu(gate, 1.0), (d * gate).abs()));
+            prop_assert!(near(expected[2][i], d * up * slope, size), "{gate} {up} {d}");
         }
     }
 }

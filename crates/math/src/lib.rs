@@ -8,6 +8,7 @@
 //! | function | error bound | used by |
 //! | --- | --- | --- |
 //! | [`exp()`] (f32) | correctly rounded for every input | softmax, SiLU |
+//! | [`exp_near()`] (f32) | below 1.5 ulp from -87 to 88 | training only |
 //! | [`sqrt()`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
 //! | [`fma()`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
 //! | [`sin_cos()`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
@@ -29,6 +30,7 @@ extern crate std;
 
 mod double_double;
 pub mod exp;
+pub mod exp_near;
 mod fma;
 mod ln;
 mod pow;
@@ -36,6 +38,7 @@ mod sin_cos;
 mod sqrt;
 
 pub use exp::exp;
+pub use exp_near::exp_near;
 pub use fma::fma;
 pub use ln::ln;
 pub use pow::pow;

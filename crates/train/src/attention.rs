@@ -31,7 +31,7 @@ impl HeadSpace {
     /// Room for windows of `context` tokens.
     pub(crate) fn new(context: usize) -> Result<Self, OutOfMemory> {
         let scores = || Aligned::zeros(ROWS * context);
-        Ok(Self { gemm: GemmSpace::new()?, probabilities: scores()?, gradients: scores()? })
+        Ok(Self { gemm: GemmSpace::new(1)?, probabilities: scores()?, gradients: scores()? })
     }
 }
 
@@ -163,7 +163,9 @@ impl<'h, 'a> Rows<'h, 'a> {
         for (row, scores) in scores.chunks_exact_mut(self.end).enumerate() {
             let (seen, hidden) = scores.split_at_mut(self.first + row + 1);
             seen.iter_mut().for_each(|score| *score *= scale);
-            kernels.softmax(seen);
+            let (_, sum) = kernels.exponentials(seen);
+            let share = 1.0 / sum;
+            seen.iter_mut().for_each(|p| *p *= share);
             hidden.fill(0.0);
         }
     }

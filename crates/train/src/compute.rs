@@ -9,7 +9,7 @@ pub struct Compute<'a> {
     pub(crate) kernels: Kernels,
     pub(crate) threads: &'a dyn Parallel,
     pub(crate) heads: Vec<HeadSpace>,
-    gemm: Vec<GemmSpace>,
+    gemm: GemmSpace,
     nothing: Vec<()>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Compute<'a> {
     ) -> Result<Self, OutOfMemory> {
         let count = threads.threads();
         let heads = (0..count).map(|_| HeadSpace::new(context)).collect::<Result<_, _>>()?;
-        let gemm = (0..count).map(|_| GemmSpace::new()).collect::<Result<_, _>>()?;
+        let gemm = GemmSpace::new(count)?;
         Ok(Self { kernels, threads, heads, gemm, nothing: alloc::vec![(); count] })
     }
 

@@ -137,16 +137,11 @@ pub(crate) fn swiglu(compute: &mut Compute<'_>, out: &mut [f32], gate: &[f32], u
     let kernels = compute.kernels;
     let inputs = gate.chunks(ROWS * 64).zip(up.chunks(ROWS * 64));
     compute.for_each(out.chunks_mut(ROWS * 64).zip(inputs), |(out, (gate, up))| {
-        out.copy_from_slice(gate);
-        kernels.swiglu(out, up);
+        kernels.swiglu_near(out, gate, up);
     });
 }
 
 /// The gradient of [`swiglu`]: `d_up` holds the gradient of its result and becomes that of `up`.
-///
-/// ```text
-/// σ = 1 / (1 + e^−gate)      d_gate = d · up · σ · (1 + gate · (1 − σ))      d_up = d · gate · σ
-/// ```
 pub(crate) fn swiglu_backward(
     compute: &mut Compute<'_>,
     d_up: &mut [f32],
@@ -158,16 +153,7 @@ pub(crate) fn swiglu_backward(
     let gradients = d_up.chunks_mut(ROWS * 64).zip(d_gate.chunks_mut(ROWS * 64));
     let inputs = gate.chunks(ROWS * 64).zip(up.chunks(ROWS * 64));
     compute.for_each(gradients.zip(inputs), |((d_up, d_gate), (gate, up))| {
-        for (out, gate) in d_gate.iter_mut().zip(gate.iter()) {
-            *out = -gate;
-        }
-        kernels.exp(d_gate);
-        let inputs = gate.iter().zip(up.iter());
-        for ((d_up, d_gate), (gate, up)) in d_up.iter_mut().zip(d_gate.iter_mut()).zip(inputs) {
-            let (sigmoid, d) = (1.0 / (1.0 + *d_gate), *d_up);
-            *d_gate = d * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
-            *d_up = d * gate * sigmoid;
-        }
+        kernels.swiglu_backward(d_up, d_gate, gate, up);
     });
 }
 

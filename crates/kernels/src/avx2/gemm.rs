@@ -17,6 +17,7 @@ fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], stride: usize, add: bo
     assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
     assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
     let starts: [*const f32; ROWS] = a.starts();
+    prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
     let mut sums = [[_mm256_setzero_ps(); WIDTH]; ROWS];
     for p in 0..a.depth {
         // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
@@ -39,6 +40,20 @@ fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], stride: usize, add: bo
                 let sum = if add { _mm256_add_ps(_mm256_loadu_ps(place), sum) } else { sum };
                 _mm256_storeu_ps(place, sum);
             }
+        }
+    }
+}
+
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// Fetches what a tile will be added to while it is computed.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn prefetch_tile<const ROWS: usize>(out: &[f32], stride: usize, width: usize) {
+    for row in 0..ROWS {
+        for col in (0..width).step_by(LINE).chain([width - 1]) {
+            _mm_prefetch::<_MM_HINT_T0>(out.as_ptr().wrapping_add(row * stride + col).cast());
         }
     }
 }

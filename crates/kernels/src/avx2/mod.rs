@@ -14,6 +14,7 @@ pub(crate) mod panels;
 pub(crate) mod quantize;
 pub(crate) mod read;
 pub(crate) mod rows;
+pub(crate) mod training;
 
 use crate::dispatch::Table;
 use core::arch::x86_64::*;
@@ -35,6 +36,7 @@ pub(crate) static TABLE: Table = Table {
     panels: panels::panels,
     adamw: adamw::adamw,
     tile: gemm::TILE,
+    training: training::TRAINING,
 };
 
 /// A mask that selects the first `n` of 8 lanes.

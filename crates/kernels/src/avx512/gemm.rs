@@ -1,6 +1,6 @@
 //! The register tile of matrix products: 8 x 48, twenty-four of the thirty-two registers.
 
-use crate::avx2::gemm::transpose;
+use crate::avx2::gemm::{prefetch_tile, transpose};
 use crate::gemm::{Tile, TileRows};
 use core::arch::x86_64::*;
 
@@ -18,6 +18,7 @@ fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], stride: usize, add: bo
     assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
     assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
     let starts: [*const f32; ROWS] = a.starts();
+    prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
     let mut sums = [[_mm512_setzero_ps(); WIDTH]; ROWS];
     for p in 0..a.depth {
         // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.

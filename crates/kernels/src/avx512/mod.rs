@@ -5,7 +5,7 @@ mod gemm;
 mod panels;
 mod rows;
 
-use crate::avx2::{adamw, floats, quantize, read, rows as ymm_rows};
+use crate::avx2::{adamw, floats, quantize, read, rows as ymm_rows, training};
 use crate::dispatch::Table;
 
 pub(crate) static TABLE: Table = Table {
@@ -24,4 +24,5 @@ pub(crate) static TABLE: Table = Table {
     panels: panels::panels,
     adamw: adamw::adamw,
     tile: gemm::TILE,
+    training: training::TRAINING,
 };

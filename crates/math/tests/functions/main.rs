@@ -7,6 +7,7 @@ use dashu_float::{FBig, round::mode::HalfEven};
 use proptest::test_runner::{Config, RngSeed};
 
 mod exp;
+mod exp_near;
 mod fma;
 mod ln;
 mod pow;
