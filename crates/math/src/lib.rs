@@ -8,7 +8,7 @@
 //! | function | error bound | used by |
 //! | --- | --- | --- |
 //! | [`exp()`] (f32) | correctly rounded for every input | softmax, SiLU |
-//! | [`exp_near()`] (f32) | below 1.5 ulp from -87 to 88 | training only |
+//! | [`exp_near()`] (f32) | below 1.1 ulp from -87 to 88 | training only |
 //! | [`sqrt()`] (f32) | correctly rounded for every input | rmsnorm, attention scale |
 //! | [`fma()`] (f32) | exact, rounded once | every f32 accumulation on a CPU without FMA |
 //! | [`sin_cos()`] (f64) | below 1 ulp for \|x\| ≤ 2^30 | rotary tables |
