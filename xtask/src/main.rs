@@ -27,13 +27,20 @@ struct Cli {
 #[derive(Subcommand)]
 enum Task {
     /// Install what is missing (QEMU, firmware, a compiler for it, the chat model), saying what
-    Setup,
+    Setup {
+        /// Install Mesa's software Vulkan, on which `test --gpu` runs where there is no GPU
+        #[arg(long)]
+        gpu: bool,
+    },
     /// Build the boot program, target/uefi/BOOTX64.EFI, and the host command
     Build,
     /// Boot into a chat in QEMU, in this terminal
     Demo(demo::Options),
     /// Run every test: unit, golden, property, and real boots in QEMU
     Test {
+        /// Run the tests of training on a GPU instead, which build 175 crates more
+        #[arg(long)]
+        gpu: bool,
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -52,7 +59,11 @@ enum Task {
     )]
     Bench(bench::Options),
     /// Check formatting, lints, file lengths, stray notes
-    Tidy,
+    Tidy {
+        /// Lint the code of training on a GPU as well
+        #[arg(long)]
+        gpu: bool,
+    },
     /// Prove that exp is correctly rounded: all 2^32 inputs, a minute or two
     Exhaustive,
 }
@@ -69,7 +80,8 @@ fn main() -> ExitCode {
 
 fn start(task: Task) -> Result<()> {
     match task {
-        Task::Setup => setup::setup(),
+        Task::Setup { gpu: false } => setup::setup(),
+        Task::Setup { gpu: true } => setup::software_gpu(),
         Task::Build => {
             println!("{}", build::build()?.display());
             run(Command::new("cargo").current_dir(root()).args([
@@ -80,11 +92,12 @@ fn start(task: Task) -> Result<()> {
             ]))
         }
         Task::Demo(options) => demo::demo(&options),
-        Task::Test { args } => test(&args),
+        Task::Test { gpu: false, args } => test(&args),
+        Task::Test { gpu: true, args } => test_gpu(&args),
         Task::Qemu(options) => demo::qemu(&options),
         Task::Fuzz { cases } => fuzz(cases),
         Task::Bench(options) => bench::bench(&options),
-        Task::Tidy => tidy::tidy(),
+        Task::Tidy { gpu } => tidy::tidy(gpu),
         Task::Exhaustive => {
             exhaustive::run(&[(&format!("{} kernel", Kernels::best().isa()), exp_kernel)])
         }
@@ -120,6 +133,7 @@ fn test(args: &[String]) -> Result<()> {
     cargo
         .current_dir(root())
         .args(["test", "--workspace", "--exclude", "llamaboot-boot"])
+        .args(["--exclude", "llamaboot-train-gpu"])
         .args(args);
     cargo.env("LLAMABOOT_SKIPPED", &skipped);
     run(&mut cargo)?;
@@ -130,4 +144,15 @@ fn test(args: &[String]) -> Result<()> {
         reasons.iter().for_each(|reason| println!("  {reason}"));
     }
     Ok(())
+}
+
+/// Training on a GPU: its gradients beside the CPU's, and whole runs of the command.
+fn test_gpu(args: &[String]) -> Result<()> {
+    let mut cargo = Command::new("cargo");
+    cargo
+        .current_dir(root())
+        .args(["test", "--package", "llamaboot-train-gpu", "--package", "llamaboot"])
+        .args(["--features", "llamaboot/gpu", "--test", "gradients", "--test", "train_gpu"])
+        .args(args);
+    run(&mut cargo)
 }

@@ -42,6 +42,16 @@ pub fn setup() -> Result<()> {
     Ok(())
 }
 
+/// Installs a GPU in software, Mesa's llvmpipe, on which training on a GPU can be tested.
+///
+/// # Errors
+/// Where it cannot be installed; the message says what to run.
+pub fn software_gpu() -> Result<()> {
+    let there = Path::new("/usr/share/vulkan/icd.d/lvp_icd.x86_64.json").exists();
+    let packages: &[&str] = if there { &[] } else { &["mesa-vulkan-drivers"] };
+    install(packages, "training on a GPU in software")
+}
+
 /// llama.cpp's library, prebuilt, which a test holds our GGUFs against.
 const LLAMA_CPP: &str = "node-llama-cpp";
 const LLAMA_CPP_VERSION: &str = "3.22.1";

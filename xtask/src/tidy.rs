@@ -12,7 +12,8 @@ const MAX_COLUMNS: usize = 100;
 /// Notes to oneself that belong into an issue; put together here so that this file has none.
 const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("X", "XX")];
 
-pub(crate) fn tidy() -> Result<()> {
+/// `gpu` lints what the default build leaves out as well.
+pub(crate) fn tidy(gpu: bool) -> Result<()> {
     let cargo = |args: &[&str]| run(Command::new("cargo").current_dir(root()).args(args));
     cargo(&["fmt", "--all", "--check"])?;
     cargo(&[
@@ -21,10 +22,17 @@ pub(crate) fn tidy() -> Result<()> {
         "--all-targets",
         "--exclude",
         "llamaboot-boot",
+        "--exclude",
+        "llamaboot-train-gpu",
         "--",
         "-D",
         "warnings",
     ])?;
+    if gpu {
+        let packages = ["--package", "llamaboot-train-gpu", "--package", "llamaboot"];
+        let rest = ["--features", "llamaboot/gpu", "--all-targets", "--", "-D", "warnings"];
+        cargo(&[&["clippy"], &packages[..], &rest].concat())?;
+    }
     // The boot program links only for firmware, but it can be checked here.
     cargo(&["clippy", "--package", "llamaboot-boot", "--", "-D", "warnings"])?;
     let faults = house_rules()?;

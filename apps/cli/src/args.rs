@@ -2,7 +2,7 @@
 
 use crate::commands::convert::Convert;
 use crate::commands::tokenizer::TokenizerCommand;
-use crate::commands::{Train, TrainType};
+use crate::commands::{DeviceName, Train, TrainType};
 use crate::model::kernels;
 use anyhow::Result;
 use clap::error::ErrorKind;
@@ -283,6 +283,9 @@ pub(crate) struct Bench {
     /// at once) or L (stories15M's shape, 4 x 256)
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     pub(crate) train: Option<TrainShape>,
+    /// What computes losses and gradients; gpu wants a build with --features gpu
+    #[arg(long, value_enum, default_value = "cpu", requires = "train")]
+    pub(crate) device: DeviceName,
     /// Numbers to train with; bf16 needs a CPU with AMX
     #[arg(long, value_enum, default_value = "f32", requires = "train")]
     pub(crate) dtype: TrainType,

@@ -206,6 +206,17 @@ fn wrong_inputs_give_one_clear_line() {
     }
 }
 
+/// A build for the CPU says how to build for a GPU.
+#[cfg(not(feature = "gpu"))]
+#[test]
+fn a_gpu_is_a_feature_of_the_build() {
+    let output = train().args(["--data", "text.txt", "--device", "gpu"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("cargo build --release --features gpu"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
 /// A text whose last tenth is unlike the rest: what is learned makes it worse, and the run stops.
 #[test]
 fn patience_ends_a_run_that_gets_no_better() {

@@ -9,9 +9,9 @@
 //! so the result depends neither on the instruction set nor on the number of threads. Around it
 //! lies the usual order of loops (Goto and van de Geijn, "Anatomy of High-Performance Matrix
 //! Multiplication"): a block of `b` is copied into panels of the register tile's width, by all
-//! threads together, and stays in the last cache, a block of `a` stays in the second, a panel of `b`
-//! in the first. Of `a`, only what does not lie row after row is copied. Threads share the rows of
-//! `out`.
+//! threads together, and stays in the last cache; a block of `a` stays in the second, a panel of
+//! `b` in the first. Of `a`, only what does not lie row after row is copied. Threads share the rows
+//! of `out`.
 
 use crate::parallel::{SharedMut, for_each_chunk, share};
 use crate::{Aligned, Kernels, OutOfMemory, Parallel, SingleThread};
@@ -199,8 +199,8 @@ impl Kernels {
         self.gemm(&SingleThread, space, out, a, b, add);
     }
 
-    /// The columns `inner` of some rows as a tile can take them: as they lie where that is row after
-    /// row, or copied into panels of the tile's height, each `(inner, height)`.
+    /// The columns `inner` of some rows as a tile can take them: as they lie where that is row
+    /// after row, or copied into panels of the tile's height, each `(inner, height)`.
     fn block_of_rows<'r>(
         self,
         a: Matrix<'r>,

@@ -3,6 +3,9 @@
 
 use crate::Kernels;
 
+/// Of [`Training::swiglu_backward`].
+type SwigluBackwardFn = unsafe fn(&mut [f32], &mut [f32], &[f32], &[f32]);
+
 /// The entries of [`crate::dispatch::Table`] that only training uses. Lengths of slices that belong
 /// together are equal; callers check.
 pub(crate) struct Training {
@@ -11,7 +14,7 @@ pub(crate) struct Training {
     /// See [`Kernels::swiglu_near`].
     pub(crate) swiglu: unsafe fn(&mut [f32], &[f32], &[f32]),
     /// See [`Kernels::swiglu_backward`].
-    pub(crate) swiglu_backward: unsafe fn(&mut [f32], &mut [f32], &[f32], &[f32]),
+    pub(crate) swiglu_backward: SwigluBackwardFn,
 }
 
 impl Kernels {
@@ -32,8 +35,8 @@ impl Kernels {
         unsafe { (self.table.training.swiglu)(out, gate, up) }
     }
 
-    /// The gradient of [`Kernels::swiglu_near`]: `d_up` holds the gradient of its result and becomes
-    /// that of `up`.
+    /// The gradient of [`Kernels::swiglu_near`]: `d_up` holds the gradient of its result and
+    /// becomes that of `up`.
     ///
     /// ```text
     /// σ = 1 / (1 + e^−gate)    d_gate = d · up · σ · (1 + gate · (1 − σ))    d_up = d · gate · σ

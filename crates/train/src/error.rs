@@ -59,6 +59,14 @@ pub enum Error {
         /// What is there.
         found: String,
     },
+    /// A device that computes beside the CPU is missing or fails.
+    #[error("{device}: {fault}")]
+    Device {
+        /// Which device.
+        device: String,
+        /// What it says.
+        fault: String,
+    },
     /// Not enough memory.
     #[error(transparent)]
     Memory(#[from] OutOfMemory),

@@ -22,6 +22,7 @@ extern crate alloc;
 
 mod adamw;
 mod attention;
+mod backend;
 mod classifier;
 mod compute;
 mod data;
@@ -36,10 +37,12 @@ mod state;
 mod trainer;
 
 pub use adamw::AdamW;
+pub use backend::Backend;
 pub use compute::Compute;
 pub use data::{Batch, Corpus, Windows};
 pub use error::Error;
-pub use network::Network;
+pub use network::{Network, rotations};
+pub use ops::Dropout;
 pub use parameters::{Parameters, initial_weights};
 pub use preset::Preset;
 pub use schedule::Schedule;

@@ -435,7 +435,8 @@ fn shapes(c: &Config, context: usize) -> Shapes {
 }
 
 /// Cosine and sine of each position's pairs, `(context, head_dim / 2)`, as the engine has them.
-fn rotations(c: &Config, context: usize) -> Vec<(f32, f32)> {
+#[must_use]
+pub fn rotations(c: &Config, context: usize) -> Vec<(f32, f32)> {
     let linear = match c.rope_scaling {
         RopeScaling::None => 1.0,
         RopeScaling::Linear(factor) => f64::from(factor),

@@ -3,7 +3,7 @@
 
 use crate::Compute;
 use crate::random::Random;
-use alloc::vec;
+use alloc::{vec, vec::Vec};
 use llamaboot_math::sqrt;
 
 /// Rows handled by a thread at a time; reductions over rows are taken in blocks of as many.
@@ -160,7 +160,7 @@ pub(crate) fn swiglu_backward(
 /// Which numbers a dropout lets through: those of one place of the network in one pass, a row at a
 /// time, from a counter, so that the backward pass finds the same.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Dropout {
+pub struct Dropout {
     /// A hash of seed, step and pass; `None` where everything goes through.
     pub(crate) key: Option<u64>,
     /// Share of the numbers that become 0.
@@ -169,7 +169,20 @@ pub(crate) struct Dropout {
 
 impl Dropout {
     /// Everything goes through.
-    pub(crate) const NONE: Self = Self { key: None, rate: 0.0 };
+    pub const NONE: Self = Self { key: None, rate: 0.0 };
+
+    /// What the numbers of a place `(tokens, dim)` are multiplied with, 0 or 1 / (1 − rate);
+    /// `None` where everything goes through. Place 0 is the embeddings, 2 l + 1 the attention and
+    /// 2 l + 2 the feed-forward network of block l.
+    #[must_use]
+    pub fn factors(self, place: usize, tokens: usize, dim: usize) -> Option<Vec<f32>> {
+        self.key.filter(|_| self.rate > 0.0)?;
+        let mut factors = vec![0.0; tokens * dim];
+        for (row, factors) in factors.chunks_exact_mut(dim).enumerate() {
+            self.row(place, row, dim, |i, factor| factors[i] = factor);
+        }
+        Some(factors)
+    }
 
     /// Calls `put` with each index of row `row` and what its number is multiplied with.
     fn row(self, place: usize, row: usize, len: usize, mut put: impl FnMut(usize, f32)) {

@@ -2,10 +2,11 @@
 
 use crate::adamw::{Buffers, norm};
 use crate::data::consecutive;
-use crate::ops::Dropout;
 use crate::random::hash;
-use crate::{AdamW, Batch, Compute, Corpus, Error, Network, Parameters, Schedule, Windows};
-use alloc::{format, string::ToString, vec::Vec};
+use crate::{
+    AdamW, Backend, Batch, Compute, Corpus, Dropout, Error, Network, Parameters, Schedule, Windows,
+};
+use alloc::{boxed::Box, format, string::ToString, vec::Vec};
 use llamaboot_kernels::zeros;
 
 /// How to train.
@@ -51,7 +52,8 @@ const USUAL: f64 = 0.95;
 /// A model in training.
 pub struct Trainer<'a> {
     pub(crate) settings: Settings,
-    pub(crate) network: Network,
+    parameters: Parameters,
+    backend: Box<dyn Backend + 'a>,
     compute: Compute<'a>,
     windows: Windows,
     pub(crate) weights: Vec<f32>,
@@ -67,7 +69,7 @@ pub struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// A run from these weights, which lie as [`Parameters::layout`] says.
+    /// A run on the CPU from these weights, which lie as [`Parameters::layout`] says.
     ///
     /// # Errors
     /// A setting out of range, a corpus too short or with tokens that the model does not have, or
@@ -81,6 +83,27 @@ impl<'a> Trainer<'a> {
         corpus: &Corpus,
         settings: Settings,
         compute: Compute<'a>,
+    ) -> Result<Self, Error> {
+        Self::on(parameters, weights, corpus, settings, compute, |parameters| {
+            Ok(Box::new(Network::new(parameters, settings.windows, settings.context)?))
+        })
+    }
+
+    /// As [`Trainer::new`], with the passes of another backend, which is made once everything else
+    /// is known to be right.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`], and those of `backend`.
+    ///
+    /// # Panics
+    /// As [`Trainer::new`].
+    pub fn on(
+        parameters: Parameters,
+        weights: Vec<f32>,
+        corpus: &Corpus,
+        settings: Settings,
+        compute: Compute<'a>,
+        backend: impl FnOnce(Parameters) -> Result<Box<dyn Backend + 'a>, Error>,
     ) -> Result<Self, Error> {
         assert_eq!(weights.len(), parameters.len(), "weights of a model");
         settings.check(parameters.config().seq_len)?;
@@ -107,7 +130,8 @@ impl<'a> Trainer<'a> {
             squares: zeros(len)?,
             step: 0,
             usual: 0.0,
-            network: Network::new(parameters, settings.windows, settings.context)?,
+            backend: backend(parameters.clone())?,
+            parameters,
         })
     }
 
@@ -115,7 +139,7 @@ impl<'a> Trainer<'a> {
     /// changes.
     ///
     /// # Errors
-    /// [`Error::Diverged`].
+    /// [`Error::Diverged`], and those of the backend.
     pub fn step(&mut self, corpus: &Corpus) -> Result<StepReport, Error> {
         let Settings { windows, accumulate, .. } = self.settings;
         let passes = accumulate as u64;
@@ -143,14 +167,14 @@ impl<'a> Trainer<'a> {
                 key: Some(hash(&[self.settings.seed, 2, pass])),
                 rate: self.settings.dropout,
             };
-            loss += self.network.dropped_gradients(
+            loss += self.backend.gradients(
                 &mut self.compute,
                 &self.weights,
                 batch,
                 1.0 / tokens as f32,
                 &mut self.gradients,
                 dropout,
-            );
+            )?;
         }
         let loss = loss / tokens as f64;
         let gradient_norm = norm(&mut self.compute, &self.gradients);
@@ -168,8 +192,8 @@ impl<'a> Trainer<'a> {
             squares: &mut self.squares,
         };
         let adamw = self.settings.adamw;
-        let parameters = &self.network.parameters;
-        adamw.update(&mut self.compute, parameters, buffers, rate, self.step, gradient_norm);
+        let (compute, parameters) = (&mut self.compute, &self.parameters);
+        adamw.update(compute, parameters, buffers, rate, self.step, gradient_norm);
         self.follow();
         Ok(StepReport { loss, gradient_norm, rate, tokens })
     }
@@ -192,15 +216,18 @@ impl<'a> Trainer<'a> {
 
     /// The mean loss over the validation text, nats a token, as `llamaboot perplexity` measures it
     /// with a window of the context's length; `None` where there is no such text.
-    pub fn validate(&mut self, corpus: &Corpus) -> Option<f64> {
+    ///
+    /// # Errors
+    /// Those of the backend.
+    pub fn validate(&mut self, corpus: &Corpus) -> Result<Option<f64>, Error> {
         let weights = if self.average.is_empty() { &self.weights } else { &self.average };
         let (mut loss, mut tokens) = (0.0, 0);
         let Settings { windows, context, .. } = self.settings;
         for batch in consecutive(&corpus.validation, context, windows) {
-            loss += self.network.loss(&mut self.compute, weights, &batch);
+            loss += self.backend.loss(&mut self.compute, weights, &batch)?;
             tokens += batch.inputs.len();
         }
-        (tokens > 0).then(|| loss / tokens as f64)
+        Ok((tokens > 0).then(|| loss / tokens as f64))
     }
 
     /// Steps done.
@@ -218,7 +245,7 @@ impl<'a> Trainer<'a> {
     /// Shape and places of the weights.
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
-        &self.network.parameters
+        &self.parameters
     }
 
     /// How it is trained.

@@ -85,7 +85,7 @@ fn trainer<'a>(kernels: Kernels, threads: &'a dyn Parallel, settings: Settings) 
 fn losses(trainer: &mut Trainer<'_>, steps: usize) -> Vec<u64> {
     let mut losses: Vec<u64> =
         (0..steps).map(|_| trainer.step(&corpus()).unwrap().loss.to_bits()).collect();
-    losses.push(trainer.validate(&corpus()).unwrap().to_bits());
+    losses.push(trainer.validate(&corpus()).unwrap().unwrap().to_bits());
     losses
 }
 

@@ -3,15 +3,13 @@
 //! training steps.
 
 use crate::args::{Bench, ModelFile, TrainShape};
-use crate::commands::train::check_type;
+use crate::commands::train::{Device, check_type};
 use crate::model::{HostClock, Loaded, kernels};
 use crate::progress::bar;
 use crate::threads;
 use anyhow::{Context as _, Result, ensure};
 use llamaboot_chat::{bench, bytes_text};
-use llamaboot_train::{
-    Compute, Corpus, Parameters, Preset, Schedule, Settings, Trainer, initial_weights,
-};
+use llamaboot_train::{Compute, Corpus, Parameters, Preset, Schedule, Settings, initial_weights};
 use serde_json::json;
 use std::io::Write as _;
 use std::time::Instant;
@@ -65,6 +63,7 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
 /// Whole training steps: forward, loss, backward, clipping, AdamW, on pseudo-random tokens.
 fn train(args: &Bench, shape: TrainShape) -> Result<()> {
     check_type(args.dtype)?;
+    let device = Device::open(args.device)?;
     let (preset, windows) = Preset::MEASURED[shape as usize];
     let (kernels, threads) = (kernels(args.run.isa)?, threads::start(args.run.threads));
     let parameters = Parameters::new(preset.config(preset.vocab_size), true);
@@ -76,7 +75,7 @@ fn train(args: &Bench, shape: TrainShape) -> Result<()> {
     let schedule = Schedule { peak: 1e-3, last: 0.1, warmup: 10, steps: 1000 };
     let settings = Settings { windows, ..Settings::plain(preset.seq_len, schedule) };
     let compute = Compute::new(kernels, threads, preset.seq_len)?;
-    let mut trainer = Trainer::new(parameters, weights, &corpus, settings, compute)?;
+    let mut trainer = device.trainer(parameters, weights, &corpus, settings, compute)?;
     let progress = bar(args.steps.into(), Some("steps"));
     // The first step touches all memory for the first time.
     trainer.step(&corpus)?;
@@ -98,7 +97,8 @@ fn train(args: &Bench, shape: TrainShape) -> Result<()> {
         return Ok(writeln!(out, "{report}")?);
     }
     writeln!(out, "training {}: {windows} x {} tokens a step, f32", preset.name, preset.seq_len)?;
-    writeln!(out, "  {tok_s:.0} tokens/s  ({isa}, {threads} threads)")?;
+    let device = device.shown();
+    writeln!(out, "  {tok_s:.0} tokens/s  ({device}{isa}, {threads} threads)")?;
     writeln!(out, "  resident {:>9}", bytes_text(resident))?;
     Ok(())
 }

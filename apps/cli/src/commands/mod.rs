@@ -11,7 +11,7 @@ mod perplexity;
 mod tokenize;
 mod train;
 
-pub(crate) use train::{Train, TrainType};
+pub(crate) use train::{DeviceName, Train, TrainType};
 pub(crate) mod tokenizer;
 
 use crate::args::Command;

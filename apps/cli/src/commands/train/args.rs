@@ -65,6 +65,9 @@ pub(crate) struct Train {
     pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(super) plan: Plan,
+    /// What computes losses and gradients; gpu wants a build with --features gpu
+    #[arg(long, value_enum, default_value = "cpu")]
+    pub(super) device: DeviceName,
     /// Numbers to compute with; bf16 needs a CPU with AMX
     #[arg(long, value_enum, default_value = "f32")]
     pub(super) dtype: TrainType,
@@ -77,6 +80,15 @@ pub(crate) struct Train {
     /// One line of JSON a step
     #[arg(long)]
     pub(super) json: bool,
+}
+
+/// Where a trainer computes losses and gradients.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DeviceName {
+    /// On all cores.
+    Cpu,
+    /// On a GPU that Vulkan, Metal or DirectX 12 can use.
+    Gpu,
 }
 
 /// Numbers that a trainer computes with.

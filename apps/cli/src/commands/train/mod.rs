@@ -12,6 +12,7 @@
 //! ```
 
 mod args;
+mod device;
 mod log;
 mod recipe;
 mod report;
@@ -21,14 +22,15 @@ mod start;
 mod states;
 mod tokens;
 
-pub(crate) use args::{Train, TrainType};
+pub(crate) use args::{DeviceName, Train, TrainType};
+pub(crate) use device::Device;
 
 use crate::corpus::read_corpus;
 use crate::model::kernels;
 use crate::threads;
 use anyhow::{Context as _, Result, bail, ensure};
 use llamaboot_tokenizer::training_part;
-use llamaboot_train::{Compute, Parameters, Trainer};
+use llamaboot_train::{Compute, Parameters};
 use recipe::Recipe;
 use start::Start;
 use std::fs::File;
@@ -38,6 +40,7 @@ use std::path::Path;
 pub(crate) fn run(args: &Train) -> Result<()> {
     check_type(args.dtype)?;
     let kernels = kernels(args.isa)?;
+    let device = Device::open(args.device)?;
     let folder = args.resume.as_deref().unwrap_or(&args.out);
     let (recipe, text) = match &args.resume {
         Some(folder) => {
@@ -73,16 +76,17 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let weights = start.model.weights.clone();
     let data = || recipe.data.display().to_string();
     let mut trainer =
-        Trainer::new(parameters, weights, &corpus, settings, compute).with_context(data)?;
+        device.trainer(parameters, weights, &corpus, settings, compute).with_context(data)?;
     if args.resume.is_some() {
         states::resume(&mut trainer, folder, &recipe.name)?;
     }
     eprintln!(
-        "{}: {} parameters, {} tokens to learn from, {} to validate; {}, {} threads",
+        "{}: {} parameters, {} tokens to learn from, {} to validate; {}{}, {} threads",
         recipe.name,
         trainer.parameters().len(),
         corpus.train.len(),
         corpus.validation.len(),
+        device.shown(),
         kernels.isa(),
         threads.threads()
     );

@@ -41,7 +41,7 @@ impl Run<'_> {
             let step = trainer.steps_done();
             let due = |every: u64| step.is_multiple_of(every) || step == steps;
             let val_loss =
-                if due(self.recipe.every) { trainer.validate(self.corpus) } else { None };
+                if due(self.recipe.every) { trainer.validate(self.corpus)? } else { None };
             if due(self.recipe.every) {
                 let better = match (val_loss, log.best()) {
                     (Some(loss), Some((best, _))) => loss < best,
