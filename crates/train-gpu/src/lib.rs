@@ -59,9 +59,11 @@ impl Gpu {
     }
 }
 
-/// What a device says, in one line.
+/// What a device says, in one line: what began a chain of causes, of which burn tells all, each
+/// skipped kernel among them.
 fn fault(device: &str, error: &dyn core::fmt::Display) -> Error {
-    let words = error.to_string();
-    let words: Vec<&str> = words.split_whitespace().collect();
-    Error::Device { device: device.to_string(), fault: words.join(" ") }
+    let text = error.to_string();
+    let cause = text.rsplit("Caused by:").next().unwrap_or(&text).trim();
+    let line = cause.lines().next().unwrap_or_default();
+    Error::Device { device: device.to_string(), fault: line.to_string() }
 }
