@@ -188,3 +188,56 @@ impl Classifier {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use alloc::vec;
+    use llamaboot_kernels::{Kernels, SingleThread};
+
+    /// More columns than a block has, more tokens than are taken at once, against f64 all at once.
+    #[test]
+    fn blocks_together_are_one_softmax() {
+        let (vocab_size, tokens, dim, scale) = (COLS * 2 + 100, 800, 4, 0.5_f32);
+        let mut random = Random::new(&[1]);
+        let mut numbers = |len: usize| -> Vec<f32> {
+            (0..len).map(|_| (random.bits() >> 40) as f32 / (1 << 22) as f32 - 2.0).collect()
+        };
+        let (x, output) = (numbers(tokens * dim), numbers(vocab_size * dim));
+        let targets: Vec<u32> = (0..tokens).map(|t| (t * 7919 % vocab_size) as u32).collect();
+        let mut classifier = Classifier::new(vocab_size, tokens).expect("room");
+        assert!(classifier.blocks().count() > 2 && classifier.tokens < tokens);
+        let mut compute = Compute::new(Kernels::best(), &SingleThread, 8).expect("room");
+        let (mut d_x, mut d_output) = (vec![9.0; x.len()], vec![0.25; output.len()]);
+        let some = Classified { x: &x, output: &output, targets: &targets };
+        let gradients = Some([&mut d_x[..], &mut d_output[..]]);
+        let loss = classifier.loss(&mut compute, some, scale, gradients);
+        let (mut exact_loss, mut exact_x) = (0.0, vec![0.0; x.len()]);
+        let mut exact_output = vec![0.25; output.len()];
+        let rows = x.chunks(dim).zip(exact_x.chunks_mut(dim)).zip(&targets);
+        for ((x, d_x), &target) in rows {
+            let dot = |w: &[f32]| {
+                w.iter().zip(x).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>()
+            };
+            let logits: Vec<f64> = output.chunks(dim).map(dot).collect();
+            let sum: f64 = logits.iter().map(|l| f64::exp(*l)).sum();
+            exact_loss += f64::ln(sum) - logits[target as usize];
+            for (token, logit) in logits.iter().enumerate() {
+                let hit = if token == target as usize { 1.0 } else { 0.0 };
+                let d = (f64::exp(*logit) / sum - hit) * f64::from(scale);
+                for i in 0..dim {
+                    d_x[i] += d * f64::from(output[token * dim + i]);
+                    exact_output[token * dim + i] += d * f64::from(x[i]);
+                }
+            }
+        }
+        assert!((loss / exact_loss - 1.0).abs() < 1e-6, "{loss}, exactly {exact_loss}");
+        for (found, exact) in [(&d_x, &exact_x), (&d_output, &exact_output)] {
+            for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
+                let error = (f64::from(*found) - exact).abs();
+                assert!(error < 1e-5, "[{i}] {found}, exactly {exact}");
+            }
+        }
+    }
+}
