@@ -13,6 +13,7 @@
 //! attention          blocks of 32 positions, see Kernels::attend
 //! sum                as dot, with plain additions
 //! product of f32s    blocks of k in order, see gemm.rs
+//! training's exp     as llamaboot_math::exp_near states; the exact one everywhere else
 //! ```
 //!
 //! [`scalar`] computes exactly this, plainly, and is the oracle of every other module. Rows are

@@ -8,6 +8,7 @@ pub fn add(out: &mut [f32], x: &[f32]) {
 }
 
 /// The greatest element; -∞ for an empty slice. NaNs are passed over.
+#[inline]
 #[must_use]
 pub fn max(x: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; 16];

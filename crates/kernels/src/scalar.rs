@@ -11,7 +11,8 @@ use crate::training::Training;
 use core::ops::Range;
 use half::{bf16, f16};
 use llamaboot_checkpoint::{Block32, DType, PANEL_ROWS, Tensor};
-use llamaboot_math::{exp, exp_near, fma, sqrt};
+use llamaboot_math::exp_near::{ROUNDING_SHIFT, exp_near};
+use llamaboot_math::{exp, fma, sqrt};
 
 pub(crate) static TABLE: Table = Table {
     dot,
@@ -163,9 +164,6 @@ fn swiglu_backward(d_up: &mut [f32], d_gate: &mut [f32], gate: &[f32], up: &[f32
         *d_up = d * gate * sigmoid;
     }
 }
-
-/// 1.5 · 2^23: adding and taking it away rounds |x| < 2^22 to an integer, ties to even.
-const ROUNDING_SHIFT: f32 = 12_582_912.0;
 
 fn quantize(x: &[f32], q: &mut [i16]) -> BlockInfo {
     let greatest = x.iter().map(|x| x.abs().to_bits()).max().unwrap_or(0);

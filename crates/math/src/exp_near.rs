@@ -1,5 +1,5 @@
-//! `exp` for f32 in f32 alone: a third of the work of [`crate::exp()`], for training, where a
-//! last bit more or less is noise. What a model answers is computed with the exact one.
+//! `exp` for f32 in f32 alone: less work than [`crate::exp()`], for training, where a last
+//! bit more or less is noise. What a model answers is computed with the exact one.
 //!
 //! ```text
 //! x = min(INPUT_MAX, max(INPUT_MIN, x))            a NaN stays a NaN

@@ -33,7 +33,7 @@ fn exp_near_8(x: __m256) -> __m256 {
 
 #[target_feature(enable = "avx2,fma,f16c")]
 fn exponentials(x: &mut [f32]) -> (f32, f32) {
-    let max = max(x);
+    let max = crate::max(x);
     let maxes = _mm256_set1_ps(max);
     let mut sums = zero();
     let (pairs, rest) = x.as_chunks_mut::<16>();
@@ -51,20 +51,6 @@ fn exponentials(x: &mut [f32]) -> (f32, f32) {
         load_first(x)
     });
     (max, reduce(Lanes(_mm256_add_ps(sums.0, low), _mm256_add_ps(sums.1, high))))
-}
-
-/// As [`crate::max`].
-#[target_feature(enable = "avx2,fma,f16c")]
-fn max(x: &[f32]) -> f32 {
-    let (eights, rest) = x.as_chunks::<8>();
-    let mut lanes = [_mm256_set1_ps(f32::NEG_INFINITY); 4];
-    for (i, eight) in eights.iter().enumerate() {
-        lanes[i % 4] = _mm256_max_ps(load_first(eight), lanes[i % 4]);
-    }
-    let two = [_mm256_max_ps(lanes[0], lanes[1]), _mm256_max_ps(lanes[2], lanes[3])];
-    let mut last = [0.0; 8];
-    store_first(&mut last, _mm256_max_ps(two[0], two[1]));
-    crate::max(rest).max(crate::max(&last))
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
