@@ -7,7 +7,7 @@
 #[path = "../../train/tests/support/mod.rs"]
 mod support;
 
-use llamaboot_checkpoint::{Config, RopeScaling};
+use llamaboot_checkpoint::Config;
 use llamaboot_kernels::{Kernels, SingleThread};
 use llamaboot_train::{
     Backend, Compute, Corpus, Dropout, Network, Parameters, Schedule, Settings, Trainer,
@@ -15,7 +15,7 @@ use llamaboot_train::{
 };
 use llamaboot_train_gpu::Gpu;
 use std::sync::OnceLock;
-use support::{batch, weights};
+use support::{batch, config, weights};
 
 const CONTEXT: usize = 12;
 const WINDOWS: usize = 3;
@@ -31,19 +31,7 @@ fn gpu() -> &'static Gpu {
 }
 
 fn parameters(n_kv_heads: usize, tied: bool) -> Parameters {
-    let config = Config {
-        dim: 24,
-        hidden_dim: 40,
-        n_layers: 2,
-        n_heads: 4,
-        n_kv_heads,
-        head_dim: 6,
-        vocab_size: VOCAB,
-        seq_len: CONTEXT,
-        norm_eps: 1e-5,
-        rope_base: 10_000.0,
-        rope_scaling: RopeScaling::None,
-    };
+    let config = Config { n_kv_heads, ..config(24, 40, VOCAB, CONTEXT) };
     Parameters::new(config, tied)
 }
 
@@ -65,8 +53,8 @@ fn check(n_kv_heads: usize, tied: bool) {
     let mut found = expected.clone();
     let mut cpu = Network::new(parameters.clone(), WINDOWS, CONTEXT).unwrap();
     let mut gpu = gpu().network(parameters.clone());
-    let cpu_loss = cpu.gradients(compute, &weights, &batch, scale, &mut expected);
     let none = Dropout::NONE;
+    let cpu_loss = cpu.gradients(compute, &weights, &batch, scale, &mut expected, none).unwrap();
     let gpu_loss = gpu.gradients(compute, &weights, &batch, scale, &mut found, none).unwrap();
     let forward = gpu.loss(compute, &weights, &batch).unwrap();
     for loss in [gpu_loss, forward] {

@@ -1,7 +1,7 @@
-//! What a trainer computes its losses and gradients with: [`Network`] on the CPU, or a crate that
-//! does the same elsewhere. Everything else of a run (data, clipping, AdamW, states) is shared.
+//! What a trainer computes its losses and gradients with: [`crate::Network`] on the CPU, or a crate
+//! that does the same elsewhere. All else of a run (data, clipping, AdamW, states) is shared.
 
-use crate::{Batch, Compute, Dropout, Error, Network};
+use crate::{Batch, Compute, Dropout, Error};
 
 /// The two passes. Weights and gradients lie as [`crate::Parameters::layout`] says; `compute` is
 /// the trainer's own, for passes on the CPU.
@@ -31,27 +31,4 @@ pub trait Backend {
         gradients: &mut [f32],
         dropout: Dropout,
     ) -> Result<f64, Error>;
-}
-
-impl Backend for Network {
-    fn loss(
-        &mut self,
-        compute: &mut Compute<'_>,
-        weights: &[f32],
-        batch: &Batch,
-    ) -> Result<f64, Error> {
-        Ok(Network::loss(self, compute, weights, batch))
-    }
-
-    fn gradients(
-        &mut self,
-        compute: &mut Compute<'_>,
-        weights: &[f32],
-        batch: &Batch,
-        scale: f32,
-        gradients: &mut [f32],
-        dropout: Dropout,
-    ) -> Result<f64, Error> {
-        Ok(self.dropped_gradients(compute, weights, batch, scale, gradients, dropout))
-    }
 }

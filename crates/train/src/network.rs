@@ -12,7 +12,7 @@
 use crate::attention::{self, Heads};
 use crate::classifier::{Classified, Classifier};
 use crate::ops::{self, Dropout, HeadShape};
-use crate::{Batch, Compute, Parameters};
+use crate::{Backend, Batch, Compute, Error, Parameters};
 use alloc::vec::Vec;
 use core::ops::Range;
 use llamaboot_checkpoint::{Config, RopeScaling};
@@ -57,7 +57,9 @@ struct Scratch {
     hidden: [Vec<f32>; 2],
 }
 
-/// A model's passes with all the room they need.
+/// A model's passes on the CPU with all the room they need. They do not fail, but panic where a
+/// batch is larger than what there is room for, or names a token that the model does not have: bugs
+/// of the caller.
 pub struct Network {
     /// Shape and places of the weights.
     pub parameters: Parameters,
@@ -124,38 +126,24 @@ impl Network {
             parameters,
         })
     }
+}
 
-    /// The sum of all tokens' losses, in nats.
-    ///
-    /// # Panics
-    /// Where the batch is larger than what there is room for, or names a token that the model does
-    /// not have: bugs of the caller.
-    pub fn loss(&mut self, compute: &mut Compute<'_>, weights: &[f32], batch: &Batch) -> f64 {
+impl Backend for Network {
+    fn loss(
+        &mut self,
+        compute: &mut Compute<'_>,
+        weights: &[f32],
+        batch: &Batch,
+    ) -> Result<f64, Error> {
         self.forward(compute, weights, batch, Dropout::NONE);
         let tokens = batch.inputs.len();
         let x = &self.last[1][..tokens * self.parameters.config.dim];
         let output = &weights[self.parameters.output.clone()];
         let classified = Classified { x, output, targets: &batch.targets };
-        self.classifier.loss(compute, classified, 1.0, None)
+        Ok(self.classifier.loss(compute, classified, 1.0, None))
     }
 
-    /// The sum of all tokens' losses, in nats; adds the gradients of that sum times `scale` to
-    /// `gradients`, which lie as the weights do.
-    ///
-    /// # Panics
-    /// As [`Network::loss`].
-    pub fn gradients(
-        &mut self,
-        compute: &mut Compute<'_>,
-        weights: &[f32],
-        batch: &Batch,
-        scale: f32,
-        gradients: &mut [f32],
-    ) -> f64 {
-        self.dropped_gradients(compute, weights, batch, scale, gradients, Dropout::NONE)
-    }
-
-    pub(crate) fn dropped_gradients(
+    fn gradients(
         &mut self,
         compute: &mut Compute<'_>,
         weights: &[f32],
@@ -163,7 +151,7 @@ impl Network {
         scale: f32,
         gradients: &mut [f32],
         dropout: Dropout,
-    ) -> f64 {
+    ) -> Result<f64, Error> {
         let size = self.forward(compute, weights, batch, dropout);
         let Parameters { config, output, output_norm, .. } = &self.parameters;
         let width = size.tokens * config.dim;
@@ -192,9 +180,11 @@ impl Network {
             self.attention_backward(compute, weights, gradients, size, l, dropout);
         }
         self.embedding_backward(compute, &batch.inputs, gradients, dropout);
-        loss
+        Ok(loss)
     }
+}
 
+impl Network {
     fn forward(
         &mut self,
         compute: &mut Compute<'_>,

@@ -5,26 +5,10 @@
 
 mod support;
 
-use llamaboot_checkpoint::{Config, Role, RopeScaling};
+use llamaboot_checkpoint::{Config, Role};
 use llamaboot_kernels::{Kernels, SingleThread};
-use llamaboot_train::{Batch, Compute, Network, Parameters};
-use support::{batch, weights};
-
-fn config(n_kv_heads: usize) -> Config {
-    Config {
-        dim: 12,
-        hidden_dim: 10,
-        n_layers: 2,
-        n_heads: 4,
-        n_kv_heads,
-        head_dim: 4,
-        vocab_size: 13,
-        seq_len: 70,
-        norm_eps: 1e-5,
-        rope_base: 10_000.0,
-        rope_scaling: RopeScaling::None,
-    }
-}
+use llamaboot_train::{Backend, Batch, Compute, Dropout, Network, Parameters};
+use support::{batch, config, weights};
 
 /// `w · x` for a matrix `(rows, x.len())`.
 fn times(w: &[f64], x: &[f64]) -> Vec<f64> {
@@ -108,13 +92,15 @@ fn reference_loss(parameters: &Parameters, weights: &[f64], batch: &Batch) -> f6
 }
 
 fn check(n_kv_heads: usize, tied: bool, windows: usize, context: usize) {
-    let parameters = Parameters::new(config(n_kv_heads), tied);
+    let config = Config { n_kv_heads, head_dim: 4, ..config(12, 10, 13, 70) };
+    let parameters = Parameters::new(config, tied);
     let (weights, batch) = (weights(&parameters, 0.8), batch(windows, context, 13));
     let compute = &mut Compute::new(Kernels::best(), &SingleThread, context).unwrap();
     let mut network = Network::new(parameters.clone(), windows, context).unwrap();
     let mut gradients = vec![0.0; weights.len()];
     let scale = 1.0 / batch.inputs.len() as f32;
-    let loss = network.gradients(compute, &weights, &batch, scale, &mut gradients);
+    let loss =
+        network.gradients(compute, &weights, &batch, scale, &mut gradients, Dropout::NONE).unwrap();
     let loss = loss / batch.inputs.len() as f64;
     let mut exact: Vec<f64> = weights.iter().map(|&w| f64::from(w)).collect();
     let expected = reference_loss(&parameters, &exact, &batch);

@@ -5,7 +5,6 @@
 
 mod support;
 
-use llamaboot_checkpoint::{Config, RopeScaling};
 use llamaboot_kernels::{Isa, Kernels, Parallel, Park, Pool, SingleThread};
 use llamaboot_train::{
     AdamW, Compute, Corpus, Error, Parameters, Schedule, Settings, Trainer, Windows,
@@ -42,20 +41,7 @@ impl Park for Yield {
 }
 
 fn parameters() -> Parameters {
-    let config = Config {
-        dim: 24,
-        hidden_dim: 40,
-        n_layers: 2,
-        n_heads: 4,
-        n_kv_heads: 2,
-        head_dim: 6,
-        vocab_size: VOCAB,
-        seq_len: CONTEXT,
-        norm_eps: 1e-5,
-        rope_base: 10_000.0,
-        rope_scaling: RopeScaling::None,
-    };
-    Parameters::new(config, true)
+    Parameters::new(support::config(24, 40, VOCAB, CONTEXT), true)
 }
 
 fn settings() -> Settings {

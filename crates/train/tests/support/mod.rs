@@ -2,7 +2,25 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+use llamaboot_checkpoint::{Config, RopeScaling};
 use llamaboot_train::{Batch, Parameters};
+
+/// A small shape of two blocks with four heads, to be changed where a test wants another.
+pub(crate) fn config(dim: usize, hidden_dim: usize, vocab_size: usize, seq_len: usize) -> Config {
+    Config {
+        dim,
+        hidden_dim,
+        n_layers: 2,
+        n_heads: 4,
+        n_kv_heads: 2,
+        head_dim: dim / 4,
+        vocab_size,
+        seq_len,
+        norm_eps: 1e-5,
+        rope_base: 10_000.0,
+        rope_scaling: RopeScaling::None,
+    }
+}
 
 /// Weights within half of `spread` around 0, and around 1 for norms: large enough that no gradient
 /// is lost in rounding.
