@@ -14,7 +14,9 @@ the arithmetic (L eager: 146 tok/s instead of 1259), so the script starts itself
 settings that
 keep the memory.  Run it with and without --compile and take the faster.
 
-usage: torch_speed.py S|L [--dtype f32|bf16] [--seconds 20] [--threads 2] [--compile]
+bf16 is autocast (weights and optimizer stay f32), or with --pure weights in bf16 as well.
+
+usage: torch_speed.py S|L [--dtype f32|bf16] [--pure] [--seconds 20] [--threads 2] [--compile]
 """
 
 import argparse
@@ -91,6 +93,7 @@ def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("shape", choices=SHAPES)
     ap.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    ap.add_argument("--pure", action="store_true")
     ap.add_argument("--seconds", type=float, default=20)
     ap.add_argument("--threads", type=int, default=2)
     ap.add_argument("--compile", action="store_true")
@@ -100,7 +103,7 @@ def main():
     torch.manual_seed(1)
     c = SHAPES[a.shape]
     net = Llama(**c)
-    if a.dtype == "bf16":  # weights and arithmetic in bfloat16
+    if a.dtype == "bf16" and a.pure:
         net = net.bfloat16()
     params = list(net.parameters())
     opt = torch.optim.AdamW(params, lr=5e-4, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
@@ -112,7 +115,8 @@ def main():
         xy = data[n % 16]
         n += 1
         opt.zero_grad(set_to_none=True)
-        out = run(xy[:, :-1].contiguous(), xy[:, 1:].contiguous())
+        with torch.autocast("cpu", torch.bfloat16, enabled=a.dtype == "bf16" and not a.pure):
+            out = run(xy[:, :-1].contiguous(), xy[:, 1:].contiguous())
         out.backward()
         nn.utils.clip_grad_norm_(params, 1.0)
         opt.step()

@@ -286,7 +286,7 @@ pub(crate) struct Bench {
     /// What computes losses and gradients; gpu wants a build with --features gpu
     #[arg(long, value_enum, default_value = "cpu", requires = "train")]
     pub(crate) device: DeviceName,
-    /// Numbers to train with; bf16 needs a CPU with AMX
+    /// Numbers to train with; bf16 is faster on CPUs with AVX512-BF16
     #[arg(long, value_enum, default_value = "f32", requires = "train")]
     pub(crate) dtype: TrainType,
     /// Training steps to measure

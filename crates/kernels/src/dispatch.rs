@@ -2,6 +2,8 @@
 
 use crate::activations::{Activations, BlockInfo};
 use crate::adamw::AdamWStep;
+use crate::bf16::Bf16;
+use crate::gemm::Tile;
 use crate::matmul::{Output, UnpackedPanel};
 use crate::{max, scalar};
 use core::ops::Range;
@@ -155,8 +157,12 @@ pub(crate) struct Table {
     pub(crate) panels: PanelsFn,
     /// One step of the optimizer.
     pub(crate) adamw: AdamWFn,
-    /// How two f32 matrices are multiplied.
-    pub(crate) tile: crate::gemm::Tile,
+    /// How matrices of f32 are multiplied.
+    pub(crate) tile: Tile,
+    /// `out[c * height + r] = x[r * stride + c]` for 8 rows and 8 columns.
+    pub(crate) transpose: unsafe fn(&[u32], usize, &mut [u32], usize),
+    /// How those of bf16 are.
+    pub(crate) bf16: Bf16,
     /// What only training computes.
     pub(crate) training: crate::training::Training,
 }
@@ -202,6 +208,8 @@ impl Kernels {
             Isa::Scalar => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &crate::avx2::TABLE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if cpu::has_avx512_bf16() => &crate::avx512::TABLE_BF16,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &crate::avx512::TABLE,
             #[cfg(not(target_arch = "x86_64"))]
@@ -374,6 +382,12 @@ mod cpu {
         let enabled = unsafe { xcr0() };
         let leaf = __cpuid_count(7, 0);
         enabled & ZMM_STATE == ZMM_STATE && leaf.ebx & NEEDED == NEEDED && leaf.ecx & VNNI != 0
+    }
+
+    /// To be asked only where [`has_avx512_vnni`] is true.
+    pub(super) fn has_avx512_bf16() -> bool {
+        const BF16: u32 = 1 << 5;
+        __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & BF16 != 0
     }
 
     #[target_feature(enable = "xsave")]

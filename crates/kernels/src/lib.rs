@@ -12,7 +12,7 @@
 //! weighted sum       out[i] = fma(weight[t], v[t][i], out[i]) for t in order
 //! attention          blocks of 32 positions, see Kernels::attend
 //! sum                as dot, with plain additions
-//! product of f32s    blocks of k in order, see gemm.rs
+//! product of f32s    blocks of k in order, see gemm.rs; numbers may be rounded to bf16 before
 //! training's exp     as llamaboot_math::exp_near states; the exact one everywhere else
 //! ```
 //!
@@ -30,6 +30,7 @@ mod adamw;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod bf16;
 mod dispatch;
 mod gemm;
 mod matmul;
@@ -43,7 +44,7 @@ mod training;
 pub use activations::Activations;
 pub use adamw::AdamWStep;
 pub use dispatch::{Cached, Isa, Kernels, Unavailable};
-pub use gemm::{GemmSpace, Matrix};
+pub use gemm::{GemmSpace, Matrix, Precision};
 pub use matmul::Workspace;
 pub use ops::{add, argmax, max};
 pub use parallel::{Parallel, SingleThread, for_each_chunk, for_each_with};

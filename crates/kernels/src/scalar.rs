@@ -3,6 +3,7 @@
 
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};
 use crate::adamw::AdamWStep;
+use crate::bf16::{Bf16, columns, neighbours, unpack};
 use crate::dispatch::{Cached, Table};
 use crate::gemm::{Tile, TileRows};
 use crate::matmul::{Output, UnpackedPanel};
@@ -29,7 +30,14 @@ pub(crate) static TABLE: Table = Table {
     float_rows,
     panels,
     adamw,
-    tile: Tile { rows: 1, cols: 1, multiply, transpose },
+    tile: Tile { rows: 1, cols: 1, multiply },
+    transpose,
+    bf16: Bf16 {
+        tile: Tile { rows: 1, cols: 1, multiply: multiply_bf16 },
+        neighbours,
+        columns,
+        native: false,
+    },
     training: Training { exponentials, swiglu: swiglu_near, swiglu_backward },
 };
 
@@ -63,8 +71,8 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     reduce(lanes)
 }
 
-/// See [`Tile::transpose`].
-fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize) {
+/// See [`Table::transpose`].
+fn transpose(x: &[u32], stride: usize, out: &mut [u32], height: usize) {
     for r in 0..8 {
         for c in 0..8 {
             out[c * height + r] = x[r * stride + c];
@@ -73,8 +81,19 @@ fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize) {
 }
 
 /// A tile of one element; see [`Tile::multiply`].
-fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], _stride: usize, add: bool) {
-    let sum = a.first().zip(b).fold(0.0, |sum, (&a, &b)| fma(a, b, sum));
+fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], _stride: usize, add: bool) {
+    let step = |sum, (&a, &b)| fma(f32::from_bits(a), f32::from_bits(b), sum);
+    let sum = a.first().zip(b).fold(0.0, step);
+    out[0] = if add { out[0] + sum } else { sum };
+}
+
+/// [`multiply`], of bf16.
+fn multiply_bf16(a: &TileRows<'_>, b: &[u32], out: &mut [f32], _stride: usize, add: bool) {
+    let step = |sum, (&a, &b)| {
+        let ([a_low, a_high], [b_low, b_high]) = (unpack(a), unpack(b));
+        fma(a_low, b_low, fma(a_high, b_high, sum))
+    };
+    let sum = a.first().zip(b).fold(0.0, step);
     out[0] = if add { out[0] + sum } else { sum };
 }
 

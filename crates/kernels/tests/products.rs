@@ -5,7 +5,8 @@
 
 mod support;
 
-use llamaboot_kernels::{AdamWStep, GemmSpace, Kernels, Matrix, Parallel, SingleThread};
+use half::bf16;
+use llamaboot_kernels::{AdamWStep, GemmSpace, Kernels, Matrix, Parallel, Precision, SingleThread};
 use proptest::prelude::*;
 use support::{Numbers, others, scalar};
 
@@ -31,11 +32,13 @@ struct Product {
     shape: [usize; 3],
     transposed: [bool; 2],
     add: bool,
+    precision: Precision,
 }
 
 impl core::fmt::Debug for Product {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        write!(f, "{:?}, transposed {:?}, added {}", self.shape, self.transposed, self.add)
+        let Self { shape, transposed, add, precision, .. } = self;
+        write!(f, "{shape:?}, transposed {transposed:?}, added {add}, {precision:?}")
     }
 }
 
@@ -54,6 +57,7 @@ impl Product {
         let (a, b) = self.matrices();
         let mut out = self.before.clone();
         let mut space = GemmSpace::new(threads.threads()).unwrap();
+        space.precision = self.precision;
         kernels.gemm(threads, &mut space, &mut out, a, b, self.add);
         out
     }
@@ -61,25 +65,35 @@ impl Product {
     /// The exact result, and the sum of the sizes of what is added up.
     fn exact(&self, row: usize, col: usize) -> (f64, f64) {
         let [m, k, n] = self.shape;
-        let a = |p| if self.transposed[0] { self.a[p * m + row] } else { self.a[row * k + p] };
-        let b = |p| if self.transposed[1] { self.b[col * k + p] } else { self.b[p * n + col] };
+        let number = |x: f32| match self.precision {
+            Precision::F32 => x,
+            Precision::Bf16 => rounded(x),
+        };
+        let a = |p| number(self.a[if self.transposed[0] { p * m + row } else { row * k + p }]);
+        let b = |p| number(self.b[if self.transposed[1] { col * k + p } else { p * n + col }]);
         let before = if self.add { f64::from(self.before[row * n + col]) } else { 0.0 };
         let terms = (0..k).map(|p| f64::from(a(p)) * f64::from(b(p))).chain([before]);
         terms.fold((0.0, 0.0), |(sum, size), term| (sum + term, size + term.abs()))
     }
 }
 
+/// What of `x` a product of bf16 takes.
+fn rounded(x: f32) -> f32 {
+    if x.abs() < 2.0_f32.powi(-55) { 0.0 } else { bf16::from_f32(x).to_f32() }
+}
+
 fn product() -> impl Strategy<Value = Product> {
     let sides = (1..40_usize, prop_oneof![1..40_usize, 300..700_usize], 1..70_usize);
     let wide = (1..8_usize, prop_oneof![1..8_usize, 310..330_usize], 1000..1100_usize);
     let tall = (140..300_usize, 1..8_usize, 1..8_usize);
-    let options = (any::<u64>(), any::<[bool; 2]>(), any::<bool>());
+    let precision = prop_oneof![Just(Precision::F32), Just(Precision::Bf16)];
+    let options = (any::<u64>(), any::<[bool; 2]>(), any::<bool>(), precision);
     (prop_oneof![4 => sides, 1 => wide, 1 => tall], options).prop_map(
-        |((m, k, n), (seed, transposed, add))| {
+        |((m, k, n), (seed, transposed, add, precision))| {
             let mut numbers = Numbers(seed | 1);
             let (a, b) = (numbers.floats(m * k), numbers.floats(k * n));
             let before = numbers.floats(m * n);
-            Product { a, b, before, shape: [m, k, n], transposed, add }
+            Product { a, b, before, shape: [m, k, n], transposed, add, precision }
         },
     )
 }
@@ -89,7 +103,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(192))]
 
     #[test]
     fn products_have_the_same_bits_everywhere(product in product(), threads in 1..9_usize) {
@@ -111,6 +125,24 @@ proptest! {
             let bound = size * (k + 2) as f64 * f64::from(f32::EPSILON) + 1e-37;
             let error = (f64::from(found) - exact).abs();
             prop_assert!(error <= bound, "[{at}] {found}, exactly {exact}");
+        }
+    }
+
+    #[test]
+    fn bf16_is_the_nearest(pattern in any::<u32>()) {
+        // Any bits, those around the least number that is kept, and those halfway between two.
+        let least = 2.0_f32.powi(-55).to_bits();
+        for bits in [pattern, least - 1 + pattern % 3, pattern & 0xffff_0000 | 0x8000] {
+            let x = f32::from_bits(bits);
+            for kernels in others().into_iter().chain([scalar()]) {
+                let mut space = GemmSpace::new(1).unwrap();
+                space.precision = Precision::Bf16;
+                let (mut out, a) = ([0.0], [x]);
+                let [a, b] = [&a, &[1.0]].map(|number| Matrix::new(number, 1, 1));
+                kernels.gemm_single(&mut space, &mut out, a, b, false);
+                let same = out[0] == rounded(x) || (out[0].is_nan() && x.is_nan());
+                prop_assert!(same, "{kernels:?}: {x:e} became {}", out[0]);
+            }
         }
     }
 

@@ -12,7 +12,9 @@
 
 use crate::{Compute, ops::HeadShape};
 use alloc::vec::Vec;
-use llamaboot_kernels::{Aligned, GemmSpace, Kernels, Matrix, OutOfMemory, for_each_with};
+use llamaboot_kernels::{
+    Aligned, GemmSpace, Kernels, Matrix, OutOfMemory, Precision, for_each_with,
+};
 use llamaboot_math::sqrt;
 
 /// Query rows handled together.
@@ -32,6 +34,11 @@ impl HeadSpace {
     pub(crate) fn new(context: usize) -> Result<Self, OutOfMemory> {
         let scores = || Aligned::zeros(ROWS * context);
         Ok(Self { gemm: GemmSpace::new(1)?, probabilities: scores()?, gradients: scores()? })
+    }
+
+    /// What the products that follow are computed with.
+    pub(crate) fn multiply_in(&mut self, precision: Precision) {
+        self.gemm.precision = precision;
     }
 }
 

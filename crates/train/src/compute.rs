@@ -2,19 +2,24 @@
 
 use crate::attention::HeadSpace;
 use alloc::vec::Vec;
-use llamaboot_kernels::{GemmSpace, Kernels, Matrix, OutOfMemory, Parallel, for_each_with};
+use llamaboot_kernels::{
+    GemmSpace, Kernels, Matrix, OutOfMemory, Parallel, Precision, for_each_with,
+};
 
 /// Kernels and threads, with room for each thread.
 pub struct Compute<'a> {
     pub(crate) kernels: Kernels,
     pub(crate) threads: &'a dyn Parallel,
     pub(crate) heads: Vec<HeadSpace>,
+    /// Of the products that gradients follow from. Losses alone are always computed in f32, as
+    /// the model will be when it is used.
+    pub precision: Precision,
     gemm: GemmSpace,
     nothing: Vec<()>,
 }
 
 impl<'a> Compute<'a> {
-    /// Room for windows of up to `context` tokens.
+    /// Room for windows of up to `context` tokens; f32 at first.
     ///
     /// # Errors
     /// Where there is not enough memory.
@@ -26,7 +31,14 @@ impl<'a> Compute<'a> {
         let count = threads.threads();
         let heads = (0..count).map(|_| HeadSpace::new(context)).collect::<Result<_, _>>()?;
         let gemm = GemmSpace::new(count)?;
-        Ok(Self { kernels, threads, heads, gemm, nothing: alloc::vec![(); count] })
+        let (precision, nothing) = (Precision::F32, alloc::vec![(); count]);
+        Ok(Self { kernels, threads, heads, precision, gemm, nothing })
+    }
+
+    /// What the products that follow are computed with.
+    pub(crate) fn multiply_in(&mut self, precision: Precision) {
+        self.gemm.precision = precision;
+        self.heads.iter_mut().for_each(|head| head.multiply_in(precision));
     }
 
     /// `out = a · b`.

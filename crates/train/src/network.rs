@@ -16,7 +16,7 @@ use crate::{Backend, Batch, Compute, Error, Parameters};
 use alloc::vec::Vec;
 use core::ops::Range;
 use llamaboot_checkpoint::{Config, RopeScaling};
-use llamaboot_kernels::{Matrix, OutOfMemory, zeros};
+use llamaboot_kernels::{Matrix, OutOfMemory, Precision, zeros};
 use llamaboot_math::{pow, sin_cos};
 
 /// What a block's backward pass needs of its forward pass.
@@ -135,6 +135,7 @@ impl Backend for Network {
         weights: &[f32],
         batch: &Batch,
     ) -> Result<f64, Error> {
+        compute.multiply_in(Precision::F32);
         self.forward(compute, weights, batch, Dropout::NONE);
         let tokens = batch.inputs.len();
         let x = &self.last[1][..tokens * self.parameters.config.dim];
@@ -152,6 +153,7 @@ impl Backend for Network {
         gradients: &mut [f32],
         dropout: Dropout,
     ) -> Result<f64, Error> {
+        compute.multiply_in(compute.precision);
         let size = self.forward(compute, weights, batch, dropout);
         let Parameters { config, output, output_norm, .. } = &self.parameters;
         let width = size.tokens * config.dim;

@@ -6,7 +6,7 @@
 mod support;
 
 use llamaboot_checkpoint::{Config, Role};
-use llamaboot_kernels::{Kernels, SingleThread};
+use llamaboot_kernels::{Kernels, Precision, SingleThread};
 use llamaboot_train::{Backend, Batch, Compute, Dropout, Network, Parameters};
 use support::{batch, config, weights};
 
@@ -121,6 +121,34 @@ fn check(n_kv_heads: usize, tied: bool, windows: usize, context: usize) {
             assert!(error < 2e-7 + 2e-5 * expected.abs(), "{role} [{i}]: {found}, not {expected}");
         }
         assert!(greatest > 1e-4, "{role}: nothing to compare");
+    }
+}
+
+/// Inputs of products rounded to 8 bits change gradients by that and what a few layers make of it,
+/// but not the loss that validation measures. (That the products themselves are right, to the last
+/// bit, is tested with the kernels.)
+#[test]
+fn gradients_in_bf16_are_near() {
+    let (windows, context) = (2, 33);
+    let parameters = Parameters::new(config(24, 40, 13, context), true);
+    let (weights, batch) = (weights(&parameters, 0.3), batch(windows, context, 13));
+    let mut network = Network::new(parameters.clone(), windows, context).unwrap();
+    let mut run = |precision| {
+        let mut compute = Compute::new(Kernels::best(), &SingleThread, context).unwrap();
+        compute.precision = precision;
+        let mut gradients = vec![0.0; weights.len()];
+        let out = &mut gradients;
+        network.gradients(&mut compute, &weights, &batch, 1.0, out, Dropout::NONE).unwrap();
+        (gradients, network.loss(&mut compute, &weights, &batch).unwrap())
+    };
+    let ((exact, loss), (rounded, same_loss)) = (run(Precision::F32), run(Precision::Bf16));
+    assert_eq!(loss, same_loss);
+    for (role, range) in parameters.layout().iter() {
+        let pairs = || exact[range.clone()].iter().zip(&rounded[range.clone()]);
+        let size: f64 = pairs().map(|(x, _)| f64::from(*x).powi(2)).sum();
+        let error: f64 = pairs().map(|(x, y)| f64::from(x - y).powi(2)).sum();
+        let error = (error / size).sqrt();
+        assert!(error > 1e-4 && error < 5e-2, "{role}: {error} of its size");
     }
 }
 

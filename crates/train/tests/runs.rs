@@ -5,7 +5,7 @@
 
 mod support;
 
-use llamaboot_kernels::{Isa, Kernels, Parallel, Park, Pool, SingleThread};
+use llamaboot_kernels::{Isa, Kernels, Parallel, Park, Pool, Precision, SingleThread};
 use llamaboot_train::{
     AdamW, Compute, Corpus, Error, Parameters, Schedule, Settings, Trainer, Windows,
     initial_weights,
@@ -62,7 +62,17 @@ fn corpus() -> Corpus {
 }
 
 fn trainer<'a>(kernels: Kernels, threads: &'a dyn Parallel, settings: Settings) -> Trainer<'a> {
-    let compute = Compute::new(kernels, threads, CONTEXT).unwrap();
+    trainer_in(Precision::F32, kernels, threads, settings)
+}
+
+fn trainer_in<'a>(
+    precision: Precision,
+    kernels: Kernels,
+    threads: &'a dyn Parallel,
+    settings: Settings,
+) -> Trainer<'a> {
+    let mut compute = Compute::new(kernels, threads, CONTEXT).unwrap();
+    compute.precision = precision;
     let weights = initial_weights(&parameters(), 7);
     Trainer::new(parameters(), weights, &corpus(), settings, compute).unwrap()
 }
@@ -77,14 +87,16 @@ fn losses(trainer: &mut Trainer<'_>, steps: usize) -> Vec<u64> {
 
 #[test]
 fn kernels_and_threads_change_no_bit() {
-    let expected = losses(&mut trainer(Kernels::scalar(), &SingleThread, settings()), 8);
-    for count in [2, 3] {
-        let found = losses(&mut trainer(Kernels::scalar(), threads(count), settings()), 8);
-        assert_eq!(found, expected, "{count} threads");
-    }
-    for kernels in Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()) {
-        let found = losses(&mut trainer(kernels, threads(2), settings()), 8);
-        assert_eq!(found, expected, "{kernels:?}");
+    for precision in [Precision::F32, Precision::Bf16] {
+        let losses =
+            |kernels, threads| losses(&mut trainer_in(precision, kernels, threads, settings()), 8);
+        let expected = losses(Kernels::scalar(), &SingleThread);
+        for count in [2, 3] {
+            assert_eq!(losses(Kernels::scalar(), threads(count)), expected, "{count} threads");
+        }
+        for kernels in Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()) {
+            assert_eq!(losses(kernels, threads(2)), expected, "{kernels:?}, {precision:?}");
+        }
     }
 }
 

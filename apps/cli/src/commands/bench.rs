@@ -3,7 +3,7 @@
 //! training steps.
 
 use crate::args::{Bench, ModelFile, TrainShape};
-use crate::commands::train::{Device, check_type};
+use crate::commands::train::Device;
 use crate::model::{HostClock, Loaded, kernels};
 use crate::progress::bar;
 use crate::threads;
@@ -62,8 +62,8 @@ pub(crate) fn run(args: &Bench) -> Result<()> {
 
 /// Whole training steps: forward, loss, backward, clipping, AdamW, on pseudo-random tokens.
 fn train(args: &Bench, shape: TrainShape) -> Result<()> {
-    check_type(args.dtype)?;
     let device = Device::open(args.device)?;
+    device.check(args.dtype)?;
     let (preset, windows) = Preset::MEASURED[shape as usize];
     let (kernels, threads) = (kernels(args.run.isa)?, threads::start(args.run.threads));
     let parameters = Parameters::new(preset.config(preset.vocab_size), true);
@@ -74,7 +74,8 @@ fn train(args: &Bench, shape: TrainShape) -> Result<()> {
     let corpus = Corpus { train, ..Corpus::default() };
     let schedule = Schedule { peak: 1e-3, last: 0.1, warmup: 10, steps: 1000 };
     let settings = Settings { windows, ..Settings::plain(preset.seq_len, schedule) };
-    let compute = Compute::new(kernels, threads, preset.seq_len)?;
+    let mut compute = Compute::new(kernels, threads, preset.seq_len)?;
+    compute.precision = args.dtype.precision();
     let mut trainer = device.trainer(parameters, weights, &corpus, settings, compute)?;
     let progress = bar(args.steps.into(), Some("steps"));
     // The first step touches all memory for the first time.
@@ -92,11 +93,13 @@ fn train(args: &Bench, shape: TrainShape) -> Result<()> {
     if args.json {
         let report = json!({
             "tok_s": tok_s, "isa": isa.name(), "resident_bytes": resident, "threads": threads,
-            "dtype": "f32",
+            "dtype": args.dtype.name(),
         });
         return Ok(writeln!(out, "{report}")?);
     }
-    writeln!(out, "training {}: {windows} x {} tokens a step, f32", preset.name, preset.seq_len)?;
+    let (name, dtype, context) = (preset.name, args.dtype.name(), preset.seq_len);
+    let remark = args.dtype.remark(kernels);
+    writeln!(out, "training {name}: {windows} x {context} tokens a step, {dtype}{remark}")?;
     let device = device.shown();
     writeln!(out, "  {tok_s:.0} tokens/s  ({device}{isa}, {threads} threads)")?;
     writeln!(out, "  resident {:>9}", bytes_text(resident))?;

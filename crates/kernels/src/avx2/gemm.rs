@@ -9,26 +9,43 @@ const WIDTH: usize = 2;
 /// Lanes of a register.
 const LANES: usize = 8;
 
-pub(crate) const TILE: Tile = Tile { rows: ROWS, cols: WIDTH * LANES, multiply, transpose };
+pub(crate) const TILE: Tile = Tile { rows: ROWS, cols: WIDTH * LANES, multiply };
 
 /// See [`Tile::multiply`].
 #[target_feature(enable = "avx2,fma,f16c")]
-fn multiply(a: &TileRows<'_>, b: &[f32], out: &mut [f32], stride: usize, add: bool) {
+fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bool) {
+    let step = |a, b, sum| _mm256_fmadd_ps(_mm256_castsi256_ps(a), _mm256_castsi256_ps(b), sum);
+    tile(a, b, out, stride, add, step);
+}
+
+/// `step(a, b, sum)` for each word of a tile.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn tile(
+    a: &TileRows<'_>,
+    b: &[u32],
+    out: &mut [f32],
+    stride: usize,
+    add: bool,
+    step: impl Fn(__m256i, __m256i, __m256) -> __m256,
+) {
     assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
     assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
-    let starts: [*const f32; ROWS] = a.starts();
+    let starts: [*const u32; ROWS] = a.starts();
     prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
     let mut sums = [[_mm256_setzero_ps(); WIDTH]; ROWS];
     for p in 0..a.depth {
         // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
         let (b, a) = unsafe {
             let b = b.as_ptr().add(p * WIDTH * LANES);
-            let b: [_; WIDTH] = core::array::from_fn(|i| _mm256_loadu_ps(b.add(i * LANES)));
-            (b, starts.map(|start| _mm256_broadcast_ss(&*start.add(p * a.col_stride))))
+            let b: [_; WIDTH] =
+                core::array::from_fn(|i| _mm256_loadu_si256(b.add(i * LANES).cast()));
+            let word = |start: *const u32| *start.add(p * a.col_stride);
+            (b, starts.map(|start| _mm256_set1_epi32(word(start).cast_signed())))
         };
         for (sums, a) in sums.iter_mut().zip(a) {
             for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = _mm256_fmadd_ps(a, b, *sum);
+                *sum = step(a, b, *sum);
             }
         }
     }
@@ -58,12 +75,12 @@ pub(crate) fn prefetch_tile<const ROWS: usize>(out: &[f32], stride: usize, width
     }
 }
 
-/// See [`Tile::transpose`].
+/// See [`crate::dispatch::Table::transpose`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize) {
+pub(crate) fn transpose(x: &[u32], stride: usize, out: &mut [u32], height: usize) {
     assert!(x.len() >= 7 * stride + 8 && out.len() >= 7 * height + 8, "a whole square");
     // SAFETY: inside `x`, as asserted.
-    let row = |r: usize| unsafe { _mm256_loadu_ps(x.as_ptr().add(r * stride)) };
+    let row = |r: usize| unsafe { _mm256_loadu_ps(x.as_ptr().add(r * stride).cast()) };
     // Pairs of rows, then fours, then eights.
     let pairs = |r: usize| {
         let (a, b) = (row(r), row(r + 1));
@@ -86,7 +103,9 @@ pub(crate) fn transpose(x: &[f32], stride: usize, out: &mut [f32], height: usize
         ];
         for (half, column) in columns.into_iter().enumerate() {
             // SAFETY: inside `out`, as asserted.
-            unsafe { _mm256_storeu_ps(out.as_mut_ptr().add((c + 4 * half) * height), column) };
+            unsafe {
+                _mm256_storeu_ps(out.as_mut_ptr().add((c + 4 * half) * height).cast(), column);
+            }
         }
     }
 }

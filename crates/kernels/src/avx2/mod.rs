@@ -7,6 +7,7 @@
 //! them. Slices are read through pointers only at offsets that the loop bounds keep inside.
 
 pub(crate) mod adamw;
+pub(crate) mod bf16;
 pub(crate) mod floats;
 pub(crate) mod formats;
 pub(crate) mod gemm;
@@ -36,6 +37,8 @@ pub(crate) static TABLE: Table = Table {
     panels: panels::panels,
     adamw: adamw::adamw,
     tile: gemm::TILE,
+    transpose: gemm::transpose,
+    bf16: bf16::BF16,
     training: training::TRAINING,
 };
 

@@ -1,10 +1,12 @@
 //! What `train` can be told.
 
 use clap::{Args, ValueEnum, value_parser};
+use llamaboot_kernels::{Kernels, Precision};
+use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What a run follows from, and `--resume` takes from its recipe.
-const RECIPE: [&str; 23] = [
+const RECIPE: [&str; 24] = [
     "data",
     "preset",
     "init",
@@ -12,6 +14,7 @@ const RECIPE: [&str; 23] = [
     "vocab",
     "out",
     "name",
+    "dtype",
     "steps",
     "seed",
     "batch",
@@ -68,9 +71,6 @@ pub(crate) struct Train {
     /// What computes losses and gradients; gpu wants a build with --features gpu
     #[arg(long, value_enum, default_value = "cpu")]
     pub(super) device: DeviceName,
-    /// Numbers to compute with; bf16 needs a CPU with AMX
-    #[arg(long, value_enum, default_value = "f32")]
-    pub(super) dtype: TrainType,
     /// Threads [default: all cores]; the result is the same
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
@@ -92,12 +92,42 @@ pub(crate) enum DeviceName {
 }
 
 /// Numbers that a trainer computes with.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum TrainType {
     /// 32 bits everywhere.
+    #[default]
     F32,
-    /// Products of bf16 numbers, summed in f32, by AMX.
+    /// Products of bf16 numbers, summed in f32; everything else, and validation, as with f32.
     Bf16,
+}
+
+impl TrainType {
+    /// What products are computed with.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+
+    /// As `--dtype` takes it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// A remark for people whose CPU does not gain by it.
+    pub(crate) fn remark(self, kernels: Kernels) -> &'static str {
+        match self {
+            Self::Bf16 if !kernels.multiplies_bf16() => {
+                " (without instructions of its own for it here: slower than f32)"
+            }
+            _ => "",
+        }
+    }
 }
 
 /// How long and how fast to learn. What is not said is chosen by the preset.
@@ -106,6 +136,9 @@ pub(super) struct Plan {
     /// Name of the model's files [default: the preset's, or --init's]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
+    /// Numbers to multiply; bf16 is less exact, and faster on CPUs with AVX512-BF16
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(super) dtype: TrainType,
     /// Updates of the weights
     #[arg(long, value_name = "N", default_value_t = 2000)]
     pub(super) steps: u64,

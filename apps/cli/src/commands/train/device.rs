@@ -1,8 +1,8 @@
 //! What computes losses and gradients: the CPU, or a GPU where the command was built for it. The
 //! rest of a run is the same, so that it may go on with either.
 
-use super::DeviceName;
-use anyhow::Result;
+use super::{DeviceName, TrainType};
+use anyhow::{Result, ensure};
 use llamaboot_train::{Compute, Corpus, Error, Parameters, Settings, Trainer};
 
 /// A device, ready to compute.
@@ -25,6 +25,13 @@ impl Device {
                  `cargo build --release --features gpu` builds it"
             ),
         }
+    }
+
+    /// A GPU computes in f32.
+    pub(crate) fn check(&self, dtype: TrainType) -> Result<()> {
+        let can = dtype == TrainType::F32 || matches!(self, Self::Cpu);
+        ensure!(can, "--dtype bf16: expected --device cpu, found gpu, which computes in f32");
+        Ok(())
     }
 
     /// A run on it.

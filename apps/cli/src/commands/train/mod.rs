@@ -28,7 +28,7 @@ pub(crate) use device::Device;
 use crate::corpus::read_corpus;
 use crate::model::kernels;
 use crate::threads;
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use llamaboot_tokenizer::training_part;
 use llamaboot_train::{Compute, Parameters};
 use recipe::Recipe;
@@ -38,7 +38,6 @@ use std::io;
 use std::path::Path;
 
 pub(crate) fn run(args: &Train) -> Result<()> {
-    check_type(args.dtype)?;
     let kernels = kernels(args.isa)?;
     let device = Device::open(args.device)?;
     let folder = args.resume.as_deref().unwrap_or(&args.out);
@@ -58,6 +57,7 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     if args.resume.is_none() {
         check_place(folder, &recipe)?;
     }
+    device.check(recipe.dtype)?;
     let start = Start::new(&recipe, &text)?;
     let settings = recipe.settings(start.model.config.seq_len);
     settings.check(start.model.config.seq_len)?;
@@ -72,7 +72,8 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let corpus = tokens::tokenise(&text, &start.tokenizer, settings.context, &cache)?;
     let threads = threads::start(args.threads);
     let parameters = Parameters::new(start.model.config.clone(), start.model.layout.is_tied());
-    let compute = Compute::new(kernels, threads, settings.context)?;
+    let mut compute = Compute::new(kernels, threads, settings.context)?;
+    compute.precision = recipe.dtype.precision();
     let weights = start.model.weights.clone();
     let data = || recipe.data.display().to_string();
     let mut trainer =
@@ -81,29 +82,20 @@ pub(crate) fn run(args: &Train) -> Result<()> {
         states::resume(&mut trainer, folder, &recipe.name)?;
     }
     eprintln!(
-        "{}: {} parameters, {} tokens to learn from, {} to validate; {}{}, {} threads",
+        "{}: {} parameters, {} tokens to learn from, {} to validate; {}{}{}, {}, {} threads",
         recipe.name,
         trainer.parameters().len(),
         corpus.train.len(),
         corpus.validation.len(),
         device.shown(),
+        recipe.dtype.name(),
+        recipe.dtype.remark(kernels),
         kernels.isa(),
         threads.threads()
     );
     let run =
         run::Run { folder, recipe: &recipe, corpus: &corpus, kernels, threads, json: args.json };
     run.train(trainer, start)
-}
-
-/// bf16 is for CPUs that multiply it.
-pub(crate) fn check_type(dtype: TrainType) -> Result<()> {
-    if dtype == TrainType::Bf16 {
-        bail!(
-            "--dtype bf16: expected a CPU with AMX and kernels for it, found neither here; f32 \
-             runs everywhere"
-        );
-    }
-    Ok(())
 }
 
 /// A new run overwrites no other, nor what it is made from.

@@ -1,7 +1,7 @@
 //! Everything that a run follows from, kept as `recipe.json` beside it: what `--resume` reads, and
 //! what replays it.
 
-use super::args::{Plan, Train};
+use super::args::{Plan, Train, TrainType};
 use crate::corpus::sha256;
 use anyhow::{Context as _, Result, bail, ensure};
 use llamaboot_convert::write_atomically;
@@ -26,6 +26,9 @@ pub(super) struct Recipe {
     pub(super) tokenizer: Option<PathBuf>,
     /// Tokens of the tokenizer to learn, where none is given.
     pub(super) vocab: Option<usize>,
+    /// f32 in recipes from before there was a choice.
+    #[serde(default)]
+    pub(super) dtype: TrainType,
     pub(super) steps: u64,
     pub(super) seed: u64,
     pub(super) batch: usize,
@@ -75,6 +78,7 @@ impl Recipe {
             init,
             tokenizer,
             vocab: plan_vocab(args, known).filter(|_| learns),
+            dtype: plan.dtype,
             steps: plan.steps,
             seed: plan.seed,
             batch: plan.batch,
