@@ -285,18 +285,31 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
 /// Tokens of a tile: with two panels they fill the registers.
 const TOKENS: usize = 6;
 
+/// Fetches part `number` of `parts` of what will be read soon.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(crate) fn fetch(bytes: &[u8], number: usize, parts: usize) {
+    let lines = bytes.len().div_ceil(64);
+    for line in lines * number / parts..lines * (number + 1) / parts {
+        _mm_prefetch::<_MM_HINT_T1>(bytes[64 * line..].as_ptr().cast());
+    }
+}
+
 /// How a range of panels is walked, the same for every instruction set: its module has `single`,
 /// `tile` and `TOKENS`.
 macro_rules! walk_panels {
     ($features:literal) => {
-        /// Two unpacked panels against all tokens; an odd last one is its own neighbour.
+        /// Two unpacked panels against all tokens; an odd last one is its own neighbour. Memory
+        /// brings the next two meanwhile.
         #[target_feature(enable = $features)]
         fn tokens<const SPANS: usize, const MIN: bool>(
             numbers: [usize; 2],
             panels: [&UnpackedPanel; 2],
             x: &Activations,
             out: &mut Output<'_>,
+            next: [&[u8]; 2],
         ) {
+            let tiles = x.tokens.div_ceil(TOKENS);
             let mut put = |token: usize, acc: [__m256; 2]| {
                 for (panel, acc) in numbers.into_iter().zip(acc) {
                     $crate::avx2::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
@@ -308,6 +321,8 @@ macro_rules! walk_panels {
                 for (t, acc) in first.into_iter().zip(second).enumerate() {
                     put(token + t, acc.into());
                 }
+                next.iter()
+                    .for_each(|next| $crate::avx2::panels::fetch(next, token / TOKENS, tiles));
                 token += TOKENS;
             }
             while token + 2 <= x.tokens {
@@ -342,17 +357,15 @@ macro_rules! walk_panels {
                     unpack::<F>(w, number, space);
                 }
                 let [first, second] = &*space;
-                if F::SPANS == 1 {
-                    match F::MIN {
-                        false => tokens::<1, false>(numbers, [first, second], x, out),
-                        true => tokens::<1, true>(numbers, [first, second], x, out),
-                    }
-                } else {
-                    match F::MIN {
-                        false => tokens::<2, false>(numbers, [first, second], x, out),
-                        true => tokens::<2, true>(numbers, [first, second], x, out),
-                    }
-                }
+                let next = [panel + 2, panel + 3];
+                let next = next.map(|panel| if panel <= last { w.panel(panel) } else { &[] });
+                let tokens = match (F::SPANS, F::MIN) {
+                    (1, false) => tokens::<1, false>,
+                    (1, true) => tokens::<1, true>,
+                    (_, false) => tokens::<2, false>,
+                    (_, true) => tokens::<2, true>,
+                };
+                tokens(numbers, [first, second], x, out, next);
             }
         }
     };

@@ -158,7 +158,18 @@ fn single<F: Format, const P: usize>(
     }
 }
 
-/// Two unpacked panels times `T` tokens from `first` on.
+/// Eight numbers of each of two panels, side by side.
+///
+/// # Safety
+/// Eight lie at each place.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe { both(_mm256_loadu_si256(lower.cast()), _mm256_loadu_si256(upper.cast())) }
+}
+
+/// Two unpacked panels, side by side in a register, times `T` tokens from `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     panels: [&UnpackedPanel; 2],
@@ -171,38 +182,40 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     assert!(q.iter().all(|q| q.len() == blocks * BLOCK), "rows of blocks");
     assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
     panels.iter().for_each(|panel| panel.check(blocks * BLOCK, SPANS));
-    let mut acc = [[_mm256_setzero_ps(); T]; 2];
+    let mut acc = [_mm512_setzero_ps(); T];
     for span in 0..blocks * SPANS {
         let block = span / SPANS;
-        // SAFETY: 32 int16 of this block, inside every row (asserted).
-        let xs = q.map(|q| unsafe { _mm512_loadu_si512(q.as_ptr().add(block * BLOCK).cast()) });
-        let mut sums = [[_mm512_setzero_si512(); T]; 2];
-        for two in span * 8 / SPANS..(span + 1) * 8 / SPANS {
+        let mut sums = [_mm512_setzero_si512(); T];
+        for p in span * 16 / SPANS..(span + 1) * 16 / SPANS {
             // SAFETY: 16 pairs a block, of eight rows each, lie in every panel (checked).
-            let w = panels.map(|panel| unsafe {
-                _mm512_loadu_si512(panel.q.as_ptr().add(two * 4 * PANEL_ROWS).cast())
-            });
-            let of_step = lanes(two % 8 * 2, two % 8 * 2 + 1);
-            for (t, &x) in xs.iter().enumerate() {
-                let x = _mm512_permutexvar_epi32(of_step, x);
-                for (sums, w) in sums.iter_mut().zip(w) {
-                    sums[t] = _mm512_dpwssd_epi32(sums[t], w, x);
-                }
+            let w = unsafe { beside(panels.map(|panel| panel.q.as_ptr().add(p * 2 * PANEL_ROWS))) };
+            for (sum, q) in sums.iter_mut().zip(q) {
+                // SAFETY: 16 pairs a block lie in every row (asserted).
+                let x = unsafe { q.as_ptr().add(2 * p).cast::<i32>().read_unaligned() };
+                *sum = _mm512_dpwssd_epi32(*sum, w, _mm512_set1_epi32(x));
             }
         }
-        for ((acc, sums), panel) in acc.iter_mut().zip(sums).zip(panels) {
-            let scale = panel.scale::<MIN>(span);
-            for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
-                let info = &infos[block];
-                let x_sum = x_sum(SPANS, info, span % SPANS);
-                *acc = span_step::<MIN>(scale, folded(sum), info.scale, x_sum, *acc);
+        let at = span * PANEL_ROWS;
+        // SAFETY: a scale for each row lies in every panel (checked).
+        let scale = unsafe { beside(panels.map(|panel| panel.scale.as_ptr().add(at))) };
+        // SAFETY: and room for a minimum.
+        let min = unsafe { beside(panels.map(|panel| panel.min.as_ptr().add(at))) };
+        let [scale, min] = [scale, min].map(|x| _mm512_castsi512_ps(x));
+        for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
+            let info = &infos[block];
+            let dx = _mm512_set1_ps(info.scale);
+            *acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, dx), *acc);
+            if MIN {
+                let x_sum = _mm512_set1_ps(x_sum(SPANS, info, span % SPANS) as f32);
+                *acc = _mm512_fmadd_ps(x_sum, _mm512_mul_ps(min, dx), *acc);
             }
         }
     }
-    acc
+    [acc.map(|acc| _mm512_castps512_ps256(acc)), acc.map(|acc| _mm512_extractf32x8_ps::<1>(acc))]
 }
 
-/// Tokens of a tile: their activations and their sums with two panels fit the 32 registers.
+/// Tokens of a tile: their sums and results fill half of the registers, and two additions of one
+/// sum are further apart than an addition takes.
 const TOKENS: usize = 8;
 
 walk_panels!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c");
