@@ -1,12 +1,12 @@
 //! Numbers rounded to bf16, the upper half of an f32, two to a word of 32 bits.
 //!
 //! ```text
-//! to the nearest, ties to even;  |x| < 2⁻⁵⁵ becomes 0;  a NaN stays one
+//! to the nearest, ties to even;  |x| < 2⁻⁵⁵ becomes 0;  a NaN stays one (which, is not said)
 //! ```
 //!
-//! Products of what is left are exact in f32 and multiples of 2⁻¹²⁴ (8 bits each, the smallest
-//! of them 2⁻⁶²), and so are their sums: none is below the least normal f32, 2⁻¹²⁶. Instructions
-//! that take subnormals for zero, as VDPBF16PS does, then give the bits of those that do not.
+//! Products of what is left are multiples of 2⁻¹²⁴ (8 bits each, the smallest of them 2⁻⁶²), and so
+//! are their sums: none but 0 is below the least normal f32, 2⁻¹²⁶. Fused multiplications that
+//! take subnormals for zero, as VDPBF16PS does, then give the bits of those that do not.
 
 use crate::gemm::Tile;
 

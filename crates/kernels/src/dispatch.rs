@@ -17,7 +17,7 @@ pub enum Isa {
     Scalar,
     /// AVX2, FMA and F16C (x86-64 since 2013).
     Avx2,
-    /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former.
+    /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; and BF16 where it is there.
     Avx512,
 }
 
@@ -159,10 +159,10 @@ pub(crate) struct Table {
     pub(crate) adamw: AdamWFn,
     /// How matrices of f32 are multiplied.
     pub(crate) tile: Tile,
-    /// `out[c * height + r] = x[r * stride + c]` for 8 rows and 8 columns.
-    pub(crate) transpose: unsafe fn(&[u32], usize, &mut [u32], usize),
     /// How those of bf16 are.
     pub(crate) bf16: Bf16,
+    /// `out[c * height + r] = x[r * stride + c]` for 8 rows and 8 columns.
+    pub(crate) transpose: unsafe fn(&[u32], usize, &mut [u32], usize),
     /// What only training computes.
     pub(crate) training: crate::training::Training,
 }

@@ -235,7 +235,9 @@ impl Kernels {
                     for rows in blocks(0..own.len(), ROWS) {
                         let a = self.block_of_rows(precision, a.some_rows(&rows), &inner, room);
                         let out = &mut out[rows.start * n..rows.end * n];
-                        multiply_block(tile, a, panels, out, n, &cols, add || number > 0);
+                        let add = add || number > 0;
+                        // SAFETY: `Kernels` exists only for a CPU that has the table's features.
+                        unsafe { multiply_block(tile, a, panels, out, n, &cols, add) };
                     }
                 });
             }
@@ -259,7 +261,10 @@ impl Kernels {
 }
 
 /// The columns `cols` of `out`: `a` is `(rows of out, depth)`, `b` panels of those columns.
-fn multiply_block(
+///
+/// # Safety
+/// The CPU has the tile's features.
+unsafe fn multiply_block(
     tile: Tile,
     a: Matrix<'_, u32>,
     b: &[u32],
@@ -274,7 +279,7 @@ fn multiply_block(
             let a = a.tile(&tile_rows, height);
             let from = tile_rows.start * n + tile_cols.start;
             if (tile_rows.len(), tile_cols.len()) == (height, width) {
-                // SAFETY: tiles come from `Kernels`, which exist only for CPUs with their features.
+                // SAFETY: the caller's promise.
                 unsafe { multiply(&a, b, &mut out[from..], n, add) };
                 continue;
             }

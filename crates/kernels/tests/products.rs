@@ -84,8 +84,9 @@ fn rounded(x: f32) -> f32 {
 
 fn product() -> impl Strategy<Value = Product> {
     let sides = (1..40_usize, prop_oneof![1..40_usize, 300..700_usize], 1..70_usize);
-    let wide = (1..8_usize, prop_oneof![1..8_usize, 310..330_usize], 1000..1100_usize);
-    let tall = (140..300_usize, 1..8_usize, 1..8_usize);
+    let deep = || prop_oneof![1..8_usize, 310..330_usize, 630..650_usize];
+    let wide = (1..8_usize, deep(), 1000..1100_usize);
+    let tall = (140..300_usize, deep(), 1..8_usize);
     let precision = prop_oneof![Just(Precision::F32), Just(Precision::Bf16)];
     let options = (any::<u64>(), any::<[bool; 2]>(), any::<bool>(), precision);
     (prop_oneof![4 => sides, 1 => wide, 1 => tall], options).prop_map(
@@ -129,19 +130,38 @@ proptest! {
     }
 
     #[test]
-    fn bf16_is_the_nearest(pattern in any::<u32>()) {
-        // Any bits, those around the least number that is kept, and those halfway between two.
+    fn bf16_is_the_nearest(patterns in prop::collection::vec(any::<u32>(), 48)) {
+        // Any bits, those around the least number that is kept, those halfway between two, and
+        // those of infinities and NaNs.
         let least = 2.0_f32.powi(-55).to_bits();
-        for bits in [pattern, least - 1 + pattern % 3, pattern & 0xffff_0000 | 0x8000] {
-            let x = f32::from_bits(bits);
+        let number = |(i, &bits): (usize, &u32)| f32::from_bits(match i % 4 {
+            0 => bits,
+            1 => bits & 0x8000_0000 | (least - 1 + (bits >> 8) % 3),
+            2 => bits & 0xffff_0000 | 0x8000,
+            _ => bits & 0x8001_0001 | 0x7f80_0000,
+        });
+        let numbers: Vec<f32> = patterns.iter().enumerate().map(number).collect();
+        // Each number with zeros for neighbours, times ones: laid out from rows, and from columns.
+        for (k, transposed) in [(32, false), (2, true), (3, true)] {
+            let mut alone = vec![0.0; 48 * k];
+            for (i, &x) in numbers.iter().enumerate() {
+                alone[if transposed { i % k * 48 + i } else { i * k + i % k }] = x;
+            }
+            let ones = vec![1.0; k];
+            let of_columns = Matrix::new(&alone, k, 48);
+            let left = if transposed { of_columns.t() } else { Matrix::new(&alone, 48, k) };
             for kernels in others().into_iter().chain([scalar()]) {
                 let mut space = GemmSpace::new(1).unwrap();
                 space.precision = Precision::Bf16;
-                let (mut out, a) = ([0.0], [x]);
-                let [a, b] = [&a, &[1.0]].map(|number| Matrix::new(number, 1, 1));
-                kernels.gemm_single(&mut space, &mut out, a, b, false);
-                let same = out[0] == rounded(x) || (out[0].is_nan() && x.is_nan());
-                prop_assert!(same, "{kernels:?}: {x:e} became {}", out[0]);
+                let mut out = [vec![0.0; 48], vec![0.0; 48]];
+                let [from_a, from_b] = &mut out;
+                kernels.gemm_single(&mut space, from_a, left, Matrix::new(&ones, k, 1), false);
+                let left_ones = Matrix::new(&ones, 1, k);
+                kernels.gemm_single(&mut space, from_b, left_ones, left.t(), false);
+                for (&found, &x) in out.iter().flatten().zip(numbers.iter().cycle()) {
+                    let same = found == rounded(x) || (found.is_nan() && x.is_nan());
+                    prop_assert!(same, "{kernels:?}: {x:e} became {found:e}");
+                }
             }
         }
     }

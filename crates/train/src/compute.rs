@@ -11,8 +11,8 @@ pub struct Compute<'a> {
     pub(crate) kernels: Kernels,
     pub(crate) threads: &'a dyn Parallel,
     pub(crate) heads: Vec<HeadSpace>,
-    /// Of the products that gradients follow from. Losses alone are always computed in f32, as
-    /// the model will be when it is used.
+    /// Of the products that gradients follow from, where [`crate::Network`] computes them. Losses
+    /// alone are always computed in f32, as the model will be when it is used.
     pub precision: Precision,
     gemm: GemmSpace,
     nothing: Vec<()>,

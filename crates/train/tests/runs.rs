@@ -92,7 +92,11 @@ fn kernels_and_threads_change_no_bit() {
             |kernels, threads| losses(&mut trainer_in(precision, kernels, threads, settings()), 8);
         let expected = losses(Kernels::scalar(), &SingleThread);
         for count in [2, 3] {
-            assert_eq!(losses(Kernels::scalar(), threads(count)), expected, "{count} threads");
+            assert_eq!(
+                losses(Kernels::scalar(), threads(count)),
+                expected,
+                "{count} threads, {precision:?}"
+            );
         }
         for kernels in Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()) {
             assert_eq!(losses(kernels, threads(2)), expected, "{kernels:?}, {precision:?}");

@@ -81,7 +81,7 @@ impl UnpackedPanel {
     /// Scales and minima of span `span`.
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub(crate) fn scale<const MIN: bool>(&self, span: usize) -> Scale {
+    fn scale<const MIN: bool>(&self, span: usize) -> Scale {
         let eight = |x: &[f32]| {
             let x = &x[span * PANEL_ROWS..][..PANEL_ROWS];
             // SAFETY: the slice holds the eight numbers that are read.
@@ -299,8 +299,8 @@ pub(crate) fn fetch(bytes: &[u8], number: usize, parts: usize) {
 /// `tile` and `TOKENS`.
 macro_rules! walk_panels {
     ($features:literal) => {
-        /// Two unpacked panels against all tokens; an odd last one is its own neighbour. Memory
-        /// brings the next two meanwhile.
+        /// Two unpacked panels against all tokens; an odd last one is its own neighbour. While
+        /// whole tiles are computed, the next two are fetched.
         #[target_feature(enable = $features)]
         fn tokens<const SPANS: usize, const MIN: bool>(
             numbers: [usize; 2],
@@ -309,7 +309,7 @@ macro_rules! walk_panels {
             out: &mut Output<'_>,
             next: [&[u8]; 2],
         ) {
-            let tiles = x.tokens.div_ceil(TOKENS);
+            let tiles = x.tokens / TOKENS;
             let mut put = |token: usize, acc: [__m256; 2]| {
                 for (panel, acc) in numbers.into_iter().zip(acc) {
                     $crate::avx2::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);

@@ -1,6 +1,7 @@
-//! Panels of eight rows against int16 activations, as `avx2/panels.rs` does it, but two pairs of
-//! columns at a time: the lower eight lanes of a register have one, the upper eight another, and
-//! their exact sums are added when a span ends. `vpdpwssd` multiplies and adds in one step.
+//! Panels of eight rows against int16 activations, as `avx2/panels.rs` does it, with `vpdpwssd`,
+//! which multiplies and adds in one step. For one token, registers hold two pairs of columns of a
+//! panel, one in the lower eight lanes and another in the upper, whose exact sums are added when a
+//! span ends. For a batch they hold one pair of two panels.
 
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::avx2::formats::{Format, for_format};
@@ -158,10 +159,10 @@ fn single<F: Format, const P: usize>(
     }
 }
 
-/// Eight numbers of each of two panels, side by side.
+/// 32 bytes of each of two panels, side by side.
 ///
 /// # Safety
-/// Eight lie at each place.
+/// 32 bytes lie at each place.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {

@@ -9,6 +9,7 @@ use core::ops::Range;
 
 /// Columns that are laid out together.
 const COLUMNS: usize = 16;
+const _: () = assert!(COLUMNS.is_multiple_of(2), "both numbers of a word");
 /// Side of the squares that [`crate::dispatch::Table::transpose`] turns.
 const SQUARE: usize = 8;
 

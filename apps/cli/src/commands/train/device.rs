@@ -1,5 +1,5 @@
 //! What computes losses and gradients: the CPU, or a GPU where the command was built for it. The
-//! rest of a run is the same, so that it may go on with either.
+//! rest of a run is the same, so that one in f32 may go on with either.
 
 use super::{DeviceName, TrainType};
 use anyhow::{Result, ensure};
@@ -30,7 +30,7 @@ impl Device {
     /// A GPU computes in f32.
     pub(crate) fn check(&self, dtype: TrainType) -> Result<()> {
         let can = dtype == TrainType::F32 || matches!(self, Self::Cpu);
-        ensure!(can, "--dtype bf16: expected --device cpu, found gpu, which computes in f32");
+        ensure!(can, "products of bf16: expected --device cpu, found gpu, which computes in f32");
         Ok(())
     }
 
