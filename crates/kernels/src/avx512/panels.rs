@@ -85,7 +85,7 @@ unsafe fn steps<F: Format>(planes: *const u8, half: usize) -> [__m512i; 4] {
     }
 }
 
-/// Which pair of 16 each lane has: `lower` in the lower lanes, `upper` in the upper ones.
+/// Which pair of a half each lane has: `lower` in the lower lanes, `upper` in the upper ones.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 fn lanes(lower: usize, upper: usize) -> __m512i {
@@ -112,6 +112,11 @@ fn single<F: Format, const P: usize>(
     let (q, infos) = (x.row_q(0), x.row_infos(0));
     let blocks = infos.len();
     assert!(q.len() == blocks * BLOCK && blocks.is_multiple_of(F::PARTS), "rows of blocks");
+    // The same for both halves of a block: computed once, kept in registers.
+    let places: [__m512i; 4] = core::array::from_fn(|n| match F::LOW {
+        8 => lanes(2 * n, 2 * n + 1),
+        _ => lanes(n, n + 4),
+    });
     let mut acc = [_mm256_setzero_ps(); P];
     let mut sums = [_mm512_setzero_si512(); P];
     for step in 0..2 * blocks {
@@ -119,17 +124,10 @@ fn single<F: Format, const P: usize>(
         let (index, k) = (block / F::PARTS, block % F::PARTS);
         // SAFETY: `Panels` has checked that every block is there.
         let heads = panels.data.map(|data| unsafe { data.as_ptr().add(index * block_len::<F>()) });
-        // SAFETY: 32 int16 of this block, inside the row (asserted).
-        let xs = unsafe { _mm512_loadu_si512(q.as_ptr().add(block * BLOCK).cast()) };
-        let first = 8 * half;
-        let pairs: [__m512i; 4] = core::array::from_fn(|n| {
-            let of_step = if F::LOW == 8 {
-                lanes(first + 2 * n, first + 2 * n + 1)
-            } else {
-                lanes(first + n, first + n + 4)
-            };
-            _mm512_permutexvar_epi32(of_step, xs)
-        });
+        // SAFETY: 16 int16 of this half, inside the row (asserted).
+        let xs = unsafe { _mm256_loadu_si256(q.as_ptr().add(step * BLOCK / 2).cast()) };
+        let pairs =
+            places.map(|places| _mm512_permutexvar_epi32(places, _mm512_castsi256_si512(xs)));
         for (sum, head) in sums.iter_mut().zip(heads) {
             // SAFETY: the planes of this block, behind its head.
             let weights = unsafe { steps::<F>(head.add(F::HEAD + k * part_len::<F>()), half) };
