@@ -57,6 +57,11 @@ impl Precision {
             Self::Bf16 => 2,
         }
     }
+
+    /// Words of so many numbers along k.
+    fn words(self, numbers: usize) -> usize {
+        numbers.div_ceil(self.per_word())
+    }
 }
 
 /// A view of a matrix: element `(i, j)` is `data[i * row_stride + j * col_stride]`.
@@ -215,7 +220,7 @@ impl Kernels {
         let (out, rooms) = (SharedMut::new(out), SharedMut::new(&mut space.a));
         for cols in blocks(0..n, COLS) {
             for (number, inner) in blocks(0..k, depth).enumerate() {
-                let panel = width * inner.len().div_ceil(per_word);
+                let panel = width * precision.words(inner.len());
                 let panels = &mut space.b[..cols.len().div_ceil(width) * panel];
                 for_each_chunk(threads, panels, panel, |number, room| {
                     let start = cols.start + number * width;

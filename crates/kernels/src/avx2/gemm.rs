@@ -18,48 +18,70 @@ fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bo
     tile(a, b, out, stride, add, step);
 }
 
-/// `step(a, b, sum)` for each word of a tile.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(super) fn tile(
-    a: &TileRows<'_>,
-    b: &[u32],
-    out: &mut [f32],
-    stride: usize,
-    add: bool,
-    step: impl Fn(__m256i, __m256i, __m256) -> __m256,
-) {
-    assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
-    assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
-    let starts: [*const u32; ROWS] = a.starts();
-    prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
-    let mut sums = [[_mm256_setzero_ps(); WIDTH]; ROWS];
-    for p in 0..a.depth {
-        // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
-        let (b, a) = unsafe {
-            let b = b.as_ptr().add(p * WIDTH * LANES);
-            let b: [_; WIDTH] =
-                core::array::from_fn(|i| _mm256_loadu_si256(b.add(i * LANES).cast()));
-            let word = |start: *const u32| *start.add(p * a.col_stride);
-            (b, starts.map(|start| _mm256_set1_epi32(word(start).cast_signed())))
-        };
-        for (sums, a) in sums.iter_mut().zip(a) {
-            for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = step(a, b, *sum);
+/// A register tile, the same for every instruction set: its module has `ROWS`, `WIDTH` and `LANES`,
+/// and names the instructions.
+macro_rules! register_tile {
+    (
+        $features:literal, $integers:ty, $floats:ty, $zero:ident, $load_integers:ident,
+        $broadcast:ident, $load:ident, $add:ident, $store:ident
+    ) => {
+        /// `step(a, b, sum)` for each word of a tile.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(super) fn tile(
+            a: &TileRows<'_>,
+            b: &[u32],
+            out: &mut [f32],
+            stride: usize,
+            add: bool,
+            step: impl Fn($integers, $integers, $floats) -> $floats,
+        ) {
+            assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
+            assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
+            let starts: [*const u32; ROWS] = a.starts();
+            $crate::avx2::gemm::prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
+            let mut sums = [[$zero(); WIDTH]; ROWS];
+            for p in 0..a.depth {
+                // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
+                let (b, a) = unsafe {
+                    let b = b.as_ptr().add(p * WIDTH * LANES);
+                    let b: [_; WIDTH] =
+                        core::array::from_fn(|i| $load_integers(b.add(i * LANES).cast()));
+                    let word = |start: *const u32| *start.add(p * a.col_stride);
+                    (b, starts.map(|start| $broadcast(word(start).cast_signed())))
+                };
+                for (sums, a) in sums.iter_mut().zip(a) {
+                    for (sum, b) in sums.iter_mut().zip(b) {
+                        *sum = step(a, b, *sum);
+                    }
+                }
+            }
+            for (row, sums) in sums.into_iter().enumerate() {
+                for (i, sum) in sums.into_iter().enumerate() {
+                    // SAFETY: inside `out`, as asserted above.
+                    unsafe {
+                        let place = out.as_mut_ptr().add(row * stride + i * LANES);
+                        let sum = if add { $add($load(place), sum) } else { sum };
+                        $store(place, sum);
+                    }
+                }
             }
         }
-    }
-    for (row, sums) in sums.into_iter().enumerate() {
-        for (i, sum) in sums.into_iter().enumerate() {
-            // SAFETY: inside `out`, as asserted above.
-            unsafe {
-                let place = out.as_mut_ptr().add(row * stride + i * LANES);
-                let sum = if add { _mm256_add_ps(_mm256_loadu_ps(place), sum) } else { sum };
-                _mm256_storeu_ps(place, sum);
-            }
-        }
-    }
+    };
 }
+pub(crate) use register_tile;
+
+register_tile!(
+    "avx2,fma,f16c",
+    __m256i,
+    __m256,
+    _mm256_setzero_ps,
+    _mm256_loadu_si256,
+    _mm256_set1_epi32,
+    _mm256_loadu_ps,
+    _mm256_add_ps,
+    _mm256_storeu_ps
+);
 
 /// Numbers of a cache line.
 const LINE: usize = 16;

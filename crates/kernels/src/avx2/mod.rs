@@ -21,7 +21,7 @@ use crate::dispatch::Table;
 use core::arch::x86_64::*;
 use llamaboot_math::exp as constants;
 
-pub(crate) static TABLE: Table = Table {
+pub(crate) const TABLE: Table = Table {
     dot: rows::dot,
     sum: floats::sum,
     dots: rows::dots,

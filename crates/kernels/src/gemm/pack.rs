@@ -24,8 +24,7 @@ impl Kernels {
         inner: &Range<usize>,
         room: &'r mut [u32],
     ) -> Matrix<'r, u32> {
-        let (cols, height) =
-            (inner.len().div_ceil(precision.per_word()), self.tile(precision).rows);
+        let (cols, height) = (precision.words(inner.len()), self.tile(precision).rows);
         if a.col_stride == 1 {
             if precision == Precision::F32 {
                 let words = a.words();
@@ -41,8 +40,7 @@ impl Kernels {
         // Few columns of all panels after another: a cache line holds those of several panels.
         let mut words = 0;
         for inner in blocks(inner.clone(), COLUMNS) {
-            let some =
-                words * height..(words + inner.len().div_ceil(precision.per_word())) * height;
+            let some = words * height..(words + precision.words(inner.len())) * height;
             let panels = room.chunks_exact_mut(height * cols).zip(blocks(0..a.rows, height));
             for (panel, rows) in panels {
                 self.pack_panel(precision, a, rows, &inner, height, &mut panel[some.clone()]);
