@@ -225,17 +225,23 @@ fn quantise(from: &Path, to: &Path, format: &str) -> Result<()> {
 
 /// Our own speed, and decoding as a share of what reading the weights alone would allow.
 fn our_speed(model: &Model, threads: usize, isa: Option<&str>) -> Result<(Speed, f64)> {
-    let mut command = Command::new(root().join("target/release/llamaboot"));
-    command.arg("bench").arg(&model.path).args(["--json", "--threads", &threads.to_string()]);
+    let bench = |prompt: usize, new: usize, name: &str| {
+        let mut command = Command::new(root().join("target/release/llamaboot"));
+        command.arg("bench").arg(&model.path).args(["--json", "--threads", &threads.to_string()]);
+        command.args(["--prompt-tokens", &prompt.to_string(), "--new-tokens", &new.to_string()]);
+        if let Some(isa) = isa {
+            command.args(["--isa", isa]);
+        }
+        let report: Value = serde_json::from_slice(&output(&mut command)?)?;
+        let figure =
+            |name: &str| report[name].as_f64().with_context(|| format!("bench: no {name}"));
+        Ok::<_, anyhow::Error>((figure(name)?, figure("limit_tok_s")?))
+    };
+    // Apart, as llama-bench has them: both from an empty cache.
     let (prompt, new) = model.tokens;
-    command.args(["--prompt-tokens", &prompt.to_string(), "--new-tokens", &new.to_string()]);
-    if let Some(isa) = isa {
-        command.args(["--isa", isa]);
-    }
-    let report: Value = serde_json::from_slice(&output(&mut command)?)?;
-    let figure = |name: &str| report[name].as_f64().with_context(|| format!("bench: no {name}"));
-    let speed = Speed { prefill: figure("prefill_tok_s")?, decode: figure("decode_tok_s")? };
-    Ok((speed, speed.decode / figure("limit_tok_s")?))
+    let (decode, limit) = bench(1, new, "decode_tok_s")?;
+    let prefill = if prompt > 1 { bench(prompt, 1, "prefill_tok_s")?.0 } else { 0.0 };
+    Ok((Speed { prefill, decode }, decode / limit))
 }
 
 /// A peer's speed; `None` where it cannot run the file.

@@ -5,13 +5,17 @@
 //! panel   8 rows × cols = [block]                     as many weights as a block of the file has
 //! block   head, then for every 32 columns: low plane, high plane
 //! head    each f16 of the 8 rows side by side, then each byte of the 8 rows side by side
-//! weight  q = (low | high << low bits) - offset;  weight 2p + e of row r lies
-//!         in a plane of 8 bits: in byte (p·8 + r)·2 + e, signed
-//!         in a plane of B bits: in u16 number p / (16/B) · 16 + 2r + e, at bit p mod (16/B) · B
+//! weight  q = (low | high << low bits) - offset;  weight 8k + 2n + e of row r, the number n of four
+//!         pairs of quad k, lies
+//!         in a plane of 8 bits: in byte (4k + n)·16 + 2r + e, signed
+//!         in a plane of B bits: in byte (t / 8 · 16 + 2r + e)·2 + n / 2, from bit t mod 8 on, where
+//!         t = 2B·k + B·(n mod 2)
 //! ```
-//! So a register of 16 u16 gives, by one shift and one mask, the pair of weights number p of eight
-//! rows as i16. A panel has exactly the bytes of its eight rows. Rows behind the last whole panel
-//! stay as they are. llama2.c's int8 groups keep their scales apart, as `(panel, group, row)` f32.
+//! So 16 bytes of eight bits are a pair of weights of eight rows. Of fewer bits, a register of 16 u16
+//! gives, by one shift and one mask, pair number n as i16; and as 32 bytes it gives pairs n and n + 2,
+//! four columns of each row. A panel has exactly the bytes of its eight rows. Rows behind the last
+//! whole panel stay as they are. llama2.c's int8 groups keep their scales apart, as `(panel, group,
+//! row)` f32.
 
 use crate::dtype::{MAX_HEAD, NO_MIN, f32_at, scales_of};
 use crate::{Block32, DType, Header, Tensor};
@@ -62,33 +66,42 @@ fn block_len(dtype: DType) -> usize {
     PANEL_ROWS * bytes
 }
 
-/// Number of the u16 and the bit in it where a plane of `bits` holds the first of pair `p`.
-fn place(bits: usize, p: usize, row: usize) -> (usize, usize) {
-    let in_u16 = 16 / bits;
-    (p / in_u16 * 16 + 2 * row, p % in_u16 * bits)
+/// Number of the byte and the bit in it where a plane of `bits` holds weight `i` of 32.
+fn place(bits: usize, i: usize, row: usize) -> (usize, usize) {
+    let (quad, n, e) = (i / 8, i / 2 % 4, i % 2);
+    if bits == 8 {
+        return ((4 * quad + n) * 16 + 2 * row + e, 0);
+    }
+    let t = 2 * bits * quad + bits * (n % 2);
+    ((t / 8 * 16 + 2 * row + e) * 2 + n / 2, t % 8)
 }
 
-/// Puts one row's 32 values into a plane: `16 / BITS` pairs make two neighbouring u16.
+/// Puts one row's 32 values into a plane, `4 / BITS` quads into two neighbouring u16.
 fn put<const BITS: usize>(plane: &mut [u8], row: usize, values: &[u8; 32]) {
-    let in_u16 = 16 / BITS;
-    for (first, values) in values.chunks_exact(2 * in_u16).enumerate() {
+    for (values, words) in values.chunks_exact(32 / BITS).zip(plane.as_chunks_mut::<32>().0) {
         let mut two = [0_u16; 2];
-        for (n, pair) in values.as_chunks::<2>().0.iter().enumerate() {
-            for (word, &value) in two.iter_mut().zip(pair) {
-                *word |= u16::from(value & ((1 << BITS) - 1)) << (n * BITS);
+        for (k, quad) in values.as_chunks::<8>().0.iter().enumerate() {
+            for (i, &value) in quad.iter().enumerate() {
+                let (n, e) = (i / 2, i % 2);
+                let bit = n / 2 * 8 + 2 * BITS * k + n % 2 * BITS;
+                two[e] |= u16::from(value & mask(BITS)) << bit;
             }
         }
-        let (at, _) = place(BITS, first * in_u16, row);
-        for (bytes, word) in plane[2 * at..2 * at + 4].as_chunks_mut::<2>().0.iter_mut().zip(two) {
-            *bytes = word.to_le_bytes();
+        for (e, word) in two.into_iter().enumerate() {
+            words[4 * row + 2 * e..][..2].copy_from_slice(&word.to_le_bytes());
         }
     }
 }
 
-fn put_bytes(plane: &mut [u8], row: usize, q: &[i8; 32]) {
-    for (p, pair) in q.as_chunks::<2>().0.iter().enumerate() {
-        plane[(p * PANEL_ROWS + row) * 2..][..2].copy_from_slice(&pair.map(i8::cast_unsigned));
+fn put_bytes(plane: &mut [u8], row: usize, values: &[u8; 32]) {
+    for (pair, eight) in values.as_chunks::<2>().0.iter().zip(plane.as_chunks_mut::<16>().0) {
+        eight[2 * row..2 * row + 2].copy_from_slice(pair);
     }
+}
+
+/// The lowest `bits` bits.
+fn mask(bits: usize) -> u8 {
+    u8::MAX >> (8 - bits)
 }
 
 /// A stretch of panels to rearrange; several may be done at the same time.
@@ -154,7 +167,7 @@ fn pack(dtype: DType, (rows, row_scales): (&[u8], &[u8]), panel: &mut [u8], scal
                 let (low_plane, high_plane) = plane.split_at_mut(32 * low);
                 let values = q.map(|q| (q + offset).cast_unsigned());
                 match low {
-                    8 => put_bytes(low_plane, r, &q),
+                    8 => put_bytes(low_plane, r, &values),
                     4 => put::<4>(low_plane, r, &values),
                     _ => put::<2>(low_plane, r, &values),
                 }
@@ -192,13 +205,9 @@ pub(crate) fn read(tensor: &Tensor<'_>, row: usize, index: usize) -> Block32 {
     let len = 32 * (low + high);
     let (low_plane, high_plane) = weights[index % n_parts * len..][..len].split_at(32 * low);
     let q = core::array::from_fn(|i| {
-        let (p, e) = (i / 2, i % 2);
-        if low == 8 {
-            return low_plane[(p * PANEL_ROWS + r) * 2 + e].cast_signed();
-        }
-        let mut value = bits_at(low_plane, low, p, r, e);
+        let mut value = bits_at(low_plane, low, i, r);
         if high > 0 {
-            value |= bits_at(high_plane, high, p, r, e) << low;
+            value |= bits_at(high_plane, high, i, r) << low;
         }
         value.cast_signed() - offset
     });
@@ -218,9 +227,10 @@ pub(crate) fn read(tensor: &Tensor<'_>, row: usize, index: usize) -> Block32 {
     Block32 { q, scale, min }
 }
 
-fn bits_at(plane: &[u8], bits: usize, p: usize, row: usize, e: usize) -> u8 {
-    let (at, bit) = place(bits, p, row);
-    plane[2 * (at + e) + bit / 8] >> (bit % 8) & ((1 << bits) - 1)
+/// Value `i` of 32 in a plane.
+fn bits_at(plane: &[u8], bits: usize, i: usize, row: usize) -> u8 {
+    let (at, bit) = place(bits, i, row);
+    plane[at] >> bit & mask(bits)
 }
 
 impl Header<'_> {

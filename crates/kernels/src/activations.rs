@@ -22,6 +22,10 @@ pub(crate) struct BlockInfo {
     pub(crate) sums: [i32; 2],
 }
 
+/// 16 int16 as bytes, each `256 h + l`: `l`, unsigned, of columns 0 4 1 5 2 6 3 7 8 12 9 13 10 14 11
+/// 15, which is how a panel's planes have them (see `checkpoint/src/panel.rs`); then `h`, signed.
+pub(crate) type Split = [u8; 32];
+
 /// A batch of input rows with room for `max_tokens` rows of at most `max_cols` values.
 #[derive(Debug)]
 pub struct Activations {
@@ -32,6 +36,8 @@ pub struct Activations {
     x: Aligned<f32>,
     /// `(tokens, cols)`.
     q: Aligned<i16>,
+    /// `(cols / 16)`, of a single token, for kernels that take bytes.
+    split: Vec<Split>,
     /// `(tokens, cols / 32)`.
     infos: Vec<BlockInfo>,
 }
@@ -44,13 +50,17 @@ impl Activations {
     pub fn new(max_tokens: usize, max_cols: usize) -> Result<Self, OutOfMemory> {
         let len = max_tokens * max_cols;
         let (x, q, infos) = (Aligned::zeros(len)?, Aligned::zeros(len)?, zeros(len / BLOCK)?);
-        Ok(Self { max_cols, tokens: 0, cols: 0, x, q, infos })
+        let split = zeros(max_cols / 16)?;
+        Ok(Self { max_cols, tokens: 0, cols: 0, x, q, split, infos })
     }
 
     /// Bytes that [`Activations::new`] reserves.
     #[must_use]
     pub fn bytes(max_tokens: usize, max_cols: usize) -> usize {
-        max_tokens * max_cols * (4 + 2) + max_tokens * max_cols / BLOCK * size_of::<BlockInfo>()
+        let split = max_cols / 16 * size_of::<Split>();
+        max_tokens * max_cols * (4 + 2)
+            + split
+            + max_tokens * max_cols / BLOCK * size_of::<BlockInfo>()
     }
 
     /// Takes in `tokens` rows of `cols` values each. `blocks`: also as int16 blocks, which a
@@ -67,6 +77,9 @@ impl Activations {
             for ((x, q), info) in rows.zip(&mut self.infos) {
                 *info = kernels.quantize(x, q);
             }
+            if self.tokens == 1 {
+                kernels.split(&self.q[..cols], &mut self.split);
+            }
         }
     }
 
@@ -76,6 +89,11 @@ impl Activations {
 
     pub(crate) fn row_q(&self, token: usize) -> &[i16] {
         &self.q[token * self.cols..(token + 1) * self.cols]
+    }
+
+    /// Of a single token, where the kernels take bytes.
+    pub(crate) fn split(&self) -> &[Split] {
+        &self.split[..self.cols / 16]
     }
 
     pub(crate) fn row_infos(&self, token: usize) -> &[BlockInfo] {

@@ -1,6 +1,6 @@
 //! The one table that says which kernel runs, chosen once, at start, from the CPU's features.
 
-use crate::activations::{Activations, BlockInfo};
+use crate::activations::{Activations, BlockInfo, Split};
 use crate::adamw::AdamWStep;
 use crate::bf16::Bf16;
 use crate::gemm::Tile;
@@ -143,6 +143,8 @@ pub(crate) struct Table {
     pub(crate) swiglu: unsafe fn(&mut [f32], &[f32]),
     /// 32 values into int16.
     pub(crate) quantize: unsafe fn(&[f32], &mut [i16]) -> BlockInfo,
+    /// A row of int16 as bytes, where products with a single token take those.
+    pub(crate) split: Option<unsafe fn(&[i16], &mut [Split])>,
     /// Little-endian f16 into f32, exactly.
     pub(crate) widen_f16: unsafe fn(&[u8], &mut [f32]),
     /// Little-endian bf16 into f32, exactly.
@@ -343,6 +345,15 @@ impl Kernels {
         assert_eq!((x.len(), q.len()), (32, 32));
         // SAFETY: the CPU has the table's features; both slices hold 32 values.
         unsafe { (self.table.quantize)(x, q) }
+    }
+
+    /// A row of int16 as bytes, where the products want it.
+    pub(crate) fn split(self, q: &[i16], out: &mut [Split]) {
+        assert!(q.len() <= 16 * out.len());
+        if let Some(split) = self.table.split {
+            // SAFETY: `Kernels` exists only for a CPU that has the table's features.
+            unsafe { split(q, out) };
+        }
     }
 }
 

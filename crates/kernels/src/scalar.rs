@@ -23,6 +23,7 @@ pub(crate) static TABLE: Table = Table {
     exp_minus,
     swiglu,
     quantize,
+    split: None,
     widen_f16,
     widen_bf16,
     narrow_f16,

@@ -29,6 +29,7 @@ pub(crate) const TABLE: Table = Table {
     exp_minus: floats::exp_minus,
     swiglu: floats::swiglu,
     quantize: quantize::quantize,
+    split: None,
     widen_f16: floats::widen_f16,
     widen_bf16: floats::widen_bf16,
     narrow_f16: floats::narrow_f16,

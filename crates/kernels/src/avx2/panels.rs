@@ -30,17 +30,17 @@ unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> __m256i {
     if in_words == 1 {
         return words;
     }
-    _mm256_srl_epi16(words, _mm_cvtsi32_si128((quad % in_words * 4 * BITS) as i32))
+    _mm256_srl_epi16(words, _mm_cvtsi32_si128((quad % in_words * 2 * BITS) as i32))
 }
 
-/// The four fields of `bits` bits at bit 0, 1 · bits, … of each word, moved to bit `to`.
+/// The fields of `bits` bits of the quad that begins at bit 0 of each word, moved to bit `to`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fields(words: __m256i, bits: usize, to: usize) -> [__m256i; 4] {
     let mask = _mm256_set1_epi16((((1 << bits) - 1) << to) as i16);
     core::array::from_fn(|n| {
         // All of this is constant where it is inlined, and so are the shifts.
-        let from = n * bits;
+        let from = n / 2 * 8 + n % 2 * bits;
         let moved = if from > to {
             _mm256_srl_epi16(words, _mm_cvtsi32_si128((from - to) as i32))
         } else {
@@ -295,8 +295,8 @@ pub(crate) fn fetch(bytes: &[u8], number: usize, parts: usize) {
     }
 }
 
-/// How a range of panels is walked, the same for every instruction set: its module has `single`,
-/// `tile` and `TOKENS`.
+/// How a range of panels is walked, the same for every instruction set: its module has `four`,
+/// `one`, `tile` and `TOKENS`.
 macro_rules! walk_panels {
     ($features:literal) => {
         /// Two unpacked panels against all tokens; an odd last one is its own neighbour. While
@@ -347,8 +347,8 @@ macro_rules! walk_panels {
         ) {
             if x.tokens == 1 {
                 let (steps, rest) = streams::<4>(panels);
-                steps.for_each(|panels| single::<F, 4>(w, panels, x, out));
-                return rest.for_each(|panel| single::<F, 1>(w, [panel], x, out));
+                steps.for_each(|panels| four::<F>(w, panels, x, out));
+                return rest.for_each(|panel| one::<F>(w, panel, x, out));
             }
             let last = panels.end.saturating_sub(1);
             for panel in panels.step_by(2) {
@@ -371,6 +371,18 @@ macro_rules! walk_panels {
     };
 }
 pub(crate) use walk_panels;
+
+/// Four panels times one token.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn four<F: Format>(w: &Tensor<'_>, numbers: [usize; 4], x: &Activations, out: &mut Output<'_>) {
+    single::<F, 4>(w, numbers, x, out);
+}
+
+/// One panel times one token.
+#[target_feature(enable = "avx2,fma,f16c")]
+fn one<F: Format>(w: &Tensor<'_>, number: usize, x: &Activations, out: &mut Output<'_>) {
+    single::<F, 1>(w, [number], x, out);
+}
 
 walk_panels!("avx2,fma,f16c");
 

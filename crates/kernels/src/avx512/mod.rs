@@ -2,6 +2,7 @@
 //! percent, is the AVX2 code. Bit-identical to [`crate::scalar`].
 
 mod bf16;
+mod bytes;
 mod gemm;
 mod panels;
 mod rows;
@@ -21,6 +22,7 @@ const fn table(bf16: Bf16) -> Table {
         dot: rows::dot,
         float_rows: rows::float_rows,
         panels: panels::panels,
+        split: Some(bytes::split),
         tile: gemm::TILE,
         bf16,
         ..avx2::TABLE
