@@ -5,17 +5,17 @@
 //! panel   8 rows × cols = [block]                     as many weights as a block of the file has
 //! block   head, then for every 32 columns: low plane, high plane
 //! head    each f16 of the 8 rows side by side, then each byte of the 8 rows side by side
-//! weight  q = (low | high << low bits) - offset;  weight 8k + 2n + e of row r, the number n of four
-//!         pairs of quad k, lies
+//! weight  q = (low | high << low bits) - offset;  weight 8k + 2n + e of row r, in pair n of the
+//!         four of quad k, lies
 //!         in a plane of 8 bits: in byte (4k + n)·16 + 2r + e, signed
-//!         in a plane of B bits: in byte (t / 8 · 16 + 2r + e)·2 + n / 2, from bit t mod 8 on, where
-//!         t = 2B·k + B·(n mod 2)
+//!         in a plane of B bits: in byte (t / 8 · 16 + 2r + e)·2 + n / 2, from bit t mod 8 on,
+//!         where t = 2B·k + B·(n mod 2)
 //! ```
-//! So 16 bytes of eight bits are a pair of weights of eight rows. Of fewer bits, a register of 16 u16
-//! gives, by one shift and one mask, pair number n as i16; and as 32 bytes it gives pairs n and n + 2,
-//! four columns of each row. A panel has exactly the bytes of its eight rows. Rows behind the last
-//! whole panel stay as they are. llama2.c's int8 groups keep their scales apart, as `(panel, group,
-//! row)` f32.
+//! So 16 bytes of eight bits are a pair of weights of eight rows. Of fewer bits, a register of 16
+//! u16 gives, by one shift and one mask, pair number n as i16; and as 32 bytes it gives pairs n
+//! and n + 2, four columns of each row. A panel has exactly the bytes of its eight rows. Rows behind
+//! the last whole panel stay as they are. llama2.c's int8 groups keep their scales apart, as
+//! `(panel, group, row)` f32.
 
 use crate::dtype::{MAX_HEAD, NO_MIN, f32_at, scales_of};
 use crate::{Block32, DType, Header, Tensor};

@@ -22,8 +22,8 @@ pub(crate) struct BlockInfo {
     pub(crate) sums: [i32; 2],
 }
 
-/// 16 int16 as bytes, each `256 h + l`: `l`, unsigned, of columns 0 4 1 5 2 6 3 7 8 12 9 13 10 14 11
-/// 15, which is how a panel's planes have them (see `checkpoint/src/panel.rs`); then `h`, signed.
+/// 16 int16 as bytes, each `256 h + l`: `l`, unsigned, of columns 0 4 1 5 2 6 3 7 8 12 9 13 10 14
+/// 11 15, which is how a panel's planes have them (see `checkpoint/src/panel.rs`), then `h`.
 pub(crate) type Split = [u8; 32];
 
 /// A batch of input rows with room for `max_tokens` rows of at most `max_cols` values.

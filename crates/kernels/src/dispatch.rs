@@ -121,6 +121,9 @@ impl<'a> Cached<'a> {
 type PanelsFn =
     unsafe fn(&Tensor<'_>, Range<usize>, &Activations, &mut Output<'_>, &mut [UnpackedPanel; 2]);
 
+/// Of [`Table::split`].
+type SplitFn = unsafe fn(&[i16], &mut [Split]);
+
 /// Of [`Table::adamw`].
 type AdamWFn = unsafe fn(&AdamWStep, &mut [f32], &[f32], &mut [f32], &mut [f32]);
 
@@ -144,7 +147,7 @@ pub(crate) struct Table {
     /// 32 values into int16.
     pub(crate) quantize: unsafe fn(&[f32], &mut [i16]) -> BlockInfo,
     /// A row of int16 as bytes, where products with a single token take those.
-    pub(crate) split: Option<unsafe fn(&[i16], &mut [Split])>,
+    pub(crate) split: Option<SplitFn>,
     /// Little-endian f16 into f32, exactly.
     pub(crate) widen_f16: unsafe fn(&[u8], &mut [f32]),
     /// Little-endian bf16 into f32, exactly.
