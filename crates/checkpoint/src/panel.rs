@@ -13,8 +13,8 @@
 //! ```
 //! So 16 bytes of eight bits are a pair of weights of eight rows. Of fewer bits, a register of 16
 //! u16 gives, by one shift and one mask, pair number n as i16; and as 32 bytes it gives pairs n
-//! and n + 2, four columns of each row. A panel has exactly the bytes of its eight rows. Rows behind
-//! the last whole panel stay as they are. llama2.c's int8 groups keep their scales apart, as
+//! and n + 2, four columns of each row. A panel has exactly the bytes of its eight rows. Rows
+//! behind the last whole panel stay as they are. llama2.c's int8 groups keep their scales apart, as
 //! `(panel, group, row)` f32.
 
 use crate::dtype::{MAX_HEAD, NO_MIN, f32_at, scales_of};
