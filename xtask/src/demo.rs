@@ -41,7 +41,7 @@ pub(crate) struct Qemu {
 
 /// Sets everything up, writes an image with the chat model, boots it.
 pub(crate) fn demo(options: &Options) -> Result<()> {
-    setup::setup()?;
+    setup::setup_demo()?;
     let efi = build::build()?;
     let model = setup::fetch_model()?;
     let image = root().join("target/demo.img");
@@ -70,7 +70,7 @@ pub(crate) fn qemu(options: &Qemu) -> Result<()> {
 fn boot(machine: &Machine, options: &Options) -> Result<()> {
     let kvm = !options.no_kvm && machine.runs_on_kvm();
     let speed =
-        if kvm { "on this CPU, with KVM" } else { "emulated, some tokens a minute: be patient" };
+        if kvm { "on this CPU, with KVM" } else { "emulated, a few tokens a second: be patient" };
     eprintln!("demo: booting ({speed}); /poweroff ends it, and so does Ctrl-A, then X");
     let mut command = machine.command(kvm)?;
     // Keys go to the machine one by one; Ctrl-C too, since it stops an answer there.

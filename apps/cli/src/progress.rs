@@ -9,7 +9,7 @@ pub(crate) fn bar(total: u64, unit: Option<&str>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let counts = match unit {
-        None => String::from("{bytes}/{total_bytes}  {bytes_per_sec}"),
+        None => String::from("{decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}"),
         Some(unit) => format!("{{pos}}/{{len}} {unit}  {{per_sec}}"),
     };
     let template = format!("{{bar:30}} {{percent:>3}} %  {counts}  {{eta}} left");

@@ -102,6 +102,31 @@ fn killed_after(mut command: Command, lines: u64, time: Duration) -> bool {
     running
 }
 
+/// Ctrl-C keeps the step at hand and says how to go on; the losses are those of a run never stopped.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_says_how_it_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("interrupted");
+    let Some(whole) = small(&folder.path().join("whole")) else { return };
+    let whole = losses(&finished(whole));
+    let mut command = small(&out).unwrap();
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut printed = BufReader::new(child.stdout.take().unwrap()).lines();
+    (0..4).for_each(|_| drop(printed.next()));
+    let signal = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signal.success());
+    let steps = 4 + printed.count();
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let goes_on =
+        format!("stopped at step {steps} of 60; train --resume {} goes on", out.display());
+    assert!(steps < 60 && stderr.contains(&goes_on), "{stderr}");
+    assert!(out.join(format!("checkpoints/260K_iter{steps:05}.state")).exists());
+    assert_eq!(losses(&finished(resume(&out, 1))), whole[steps..]);
+}
+
 fn resume(out: &Path, threads: u16) -> Command {
     let mut command = train();
     command.arg("--resume").arg(out).arg("--json").args(["--threads", &threads.to_string()]);
@@ -210,7 +235,7 @@ fn wrong_inputs_give_one_clear_line() {
             format!("--data {text} --vocab 280 --dropout 1"),
             "llamaboot: --dropout: expected 0 to 0.99, found 1",
         ),
-        (1, format!("--data {text} --init {text}"), "neither GGUF nor ak42"),
+        (1, format!("--data {text} --init {text}"), "is this a model?"),
         (1, format!("--resume {nowhere}"), "recipe.json"),
         (2, format!("--resume {nowhere} --steps 9"), "cannot be used with"),
         (2, format!("--resume {nowhere} --dtype bf16"), "cannot be used with"),

@@ -147,7 +147,7 @@ mod tests {
         assert_eq!(config.model.as_deref(), Some("a.gguf"));
         assert_eq!((config.autostart_s, config.serial), (5, Some(9600)));
         let settings = config.settings;
-        assert_eq!((settings.keyboard.name(), settings.sampling.temperature), ("de", 0.25));
+        assert_eq!((settings.keyboard.name(), settings.temperature), ("de", Some(0.25)));
         assert_eq!(
             (settings.wordwrap, &*settings.stop),
             (false, &["User:".into(), "\n\n".into()][..])

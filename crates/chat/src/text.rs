@@ -247,8 +247,8 @@ texts! {
          \"\"\" ouvre un texte de plusieurs lignes";
     KEYS: "Esc or Ctrl-C", "Échap ou Ctrl-C";
 
-    SET_TEMPERATURE: "0 to 5; 0 always takes the likeliest token",
-        "0 à 5 ; 0 prend toujours le token le plus probable";
+    SET_TEMPERATURE: "0 to 5, auto (0.2 in chats, else 0.7); 0 always takes the likeliest token",
+        "0 à 5, auto (0.2 en dialogue, sinon 0.7) ; 0 prend le token le plus probable";
     SET_TOP_P: "0 to 1; keeps the likeliest tokens that together reach this probability",
         "0 à 1 ; garde les tokens les plus probables qui ensemble atteignent cette probabilité";
     SET_TOP_K: "a count; keeps that many of the likeliest tokens, 0 keeps all",
@@ -257,8 +257,8 @@ texts! {
         "0 à 1 ; garde les tokens de cette probabilité relative au plus probable";
     SET_TYPICAL: "0 to 1; keeps tokens of typical surprise up to this probability, 1 is off",
         "0 à 1 ; garde les tokens de surprise typique jusqu'à cette probabilité, 1 : sans";
-    SET_REPEAT: "0.5 to 2; above 1 makes recent tokens less likely",
-        "0.5 à 2 ; au-dessus de 1, les tokens récents deviennent moins probables";
+    SET_REPEAT: "0.5 to 2, auto (1.05 in chats); above 1 makes recent tokens less likely",
+        "0.5 à 2, auto (1.05 en dialogue) ; plus haut, les tokens récents sont moins probables";
     SET_REPEAT_LAST_N: "a count up to 4096; how many tokens back the penalties look",
         "un nombre jusqu'à 4096 ; sur combien de tokens portent les pénalités";
     SET_FREQUENCY: "-2 to 2; taken off a logit for each time its token came lately",

@@ -44,7 +44,7 @@ impl Partial {
         let mut name = path.file_name().map_or_else(OsString::new, OsString::from);
         name.push(".partial");
         let partial = path.with_file_name(name);
-        let file = File::create(&partial).map_err(|e| named(&partial, e))?;
+        let file = File::create(&partial).map_err(|e| named(path, e))?;
         // From here on the file is removed wherever this function is left.
         let mut whole = Self { partial, place: path.to_path_buf(), bytes: 0 };
         let mut out =

@@ -1,7 +1,8 @@
 //! What can go wrong while an image is planned and written.
 //!
 //! Each message stands on its own line in front of a user, so it carries the path, what was
-//! expected, what was found and, where there is one, the way out.
+//! expected, what was found and, where there is one, the way out; and what the system said, which
+//! therefore is no `source` of it.
 
 use std::io;
 use std::path::PathBuf;
@@ -99,12 +100,12 @@ pub enum Error {
         limit: u64,
     },
     /// An input file is missing, unreadable, or failed while it was read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Read {
         /// The host file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// An input is a folder or a device.
     #[error("{}: not a regular file", path.display())]
@@ -152,11 +153,11 @@ pub enum Error {
         needed_bytes: u64,
     },
     /// The output could not be created, written or renamed.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {cause}", path.display())]
     Write {
         /// The file being written.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }

@@ -34,7 +34,7 @@ impl Partial {
         let mut path = output.clone().into_os_string();
         path.push(".partial");
         let path = PathBuf::from(path);
-        let failed = |source| write_error(&output, image_bytes, source);
+        let failed = |cause| write_error(&output, image_bytes, cause);
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).open(&path).map_err(failed)?;
         // File systems that know no locks are used without; only a held lock counts.
@@ -44,20 +44,20 @@ impl Partial {
         let partial = Self { file, path, output, image_bytes, finished: false };
         // Emptied first, so that what a killed run wrote does not shine through.
         let sized = partial.file.set_len(0).and_then(|()| partial.file.set_len(image_bytes));
-        sized.map_err(|source| partial.failed(source))?;
+        sized.map_err(|cause| partial.failed(cause))?;
         Ok(partial)
     }
 
     /// Brings the bytes to the disk and gives the image its name.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         let renamed = self.file.sync_all().and_then(|()| fs::rename(&self.path, &self.output));
-        renamed.map_err(|source| self.failed(source))?;
+        renamed.map_err(|cause| self.failed(cause))?;
         self.finished = true;
         Ok(())
     }
 
-    fn failed(&self, source: io::Error) -> Error {
-        write_error(&self.output, self.image_bytes, source)
+    fn failed(&self, cause: io::Error) -> Error {
+        write_error(&self.output, self.image_bytes, cause)
     }
 }
 
@@ -71,11 +71,11 @@ impl Drop for Partial {
 }
 
 /// What a failed write means to the user.
-pub(crate) fn write_error(path: &Path, needed_bytes: u64, source: io::Error) -> Error {
+pub(crate) fn write_error(path: &Path, needed_bytes: u64, cause: io::Error) -> Error {
     let path = path.to_path_buf();
-    match source.kind() {
+    match cause.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::DiskFull { path, needed_bytes },
-        _ => Error::Write { path, source },
+        _ => Error::Write { path, cause },
     }
 }
 
@@ -83,14 +83,14 @@ pub(crate) fn write_error(path: &Path, needed_bytes: u64, source: io::Error) -> 
 fn resolve<'a>(output: &Path, inputs: impl Iterator<Item = &'a Path>) -> Result<PathBuf, Error> {
     let path = output.to_path_buf();
     let found = match fs::metadata(output) {
-        Err(source) if source.kind() != ErrorKind::NotFound => {
-            return Err(Error::Write { path, source });
+        Err(cause) if cause.kind() != ErrorKind::NotFound => {
+            return Err(Error::Write { path, cause });
         }
         Err(_) if output.file_name().is_some() => return Ok(path),
         Ok(found) if found.is_file() => fs::canonicalize(output),
         _ => return Err(Error::OutputNotAFile { path }),
     };
-    let found = found.map_err(|source| Error::Write { path: path.clone(), source })?;
+    let found = found.map_err(|cause| Error::Write { path: path.clone(), cause })?;
     for input in inputs {
         if fs::canonicalize(input).is_ok_and(|input| input == found) {
             return Err(Error::OutputIsInput { path });

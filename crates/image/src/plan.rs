@@ -167,7 +167,7 @@ fn size(entry: &Entry) -> Result<u32, Error> {
         Content::Bytes(bytes) => bytes.len() as u64,
         Content::File(path) => {
             let found =
-                fs::metadata(path).map_err(|source| Error::Read { path: path.clone(), source })?;
+                fs::metadata(path).map_err(|cause| Error::Read { path: path.clone(), cause })?;
             if !found.is_file() {
                 return Err(Error::InputNotAFile { path: path.clone() });
             }

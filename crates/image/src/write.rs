@@ -87,7 +87,7 @@ impl<W: Write + Seek> Sink<'_, W> {
     fn put(&mut self, offset_bytes: u64, bytes: &[u8]) -> Result<(), Error> {
         let seek = self.out.seek(SeekFrom::Start(offset_bytes));
         seek.and_then(|_| self.out.write_all(bytes))
-            .map_err(|source| write_error(self.path, self.image_bytes, source))
+            .map_err(|cause| write_error(self.path, self.image_bytes, cause))
     }
 }
 
@@ -161,7 +161,7 @@ fn copy(
     expected: u64,
     put: &mut dyn FnMut(&[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let failed = |source| Error::Read { path: path.into(), source };
+    let failed = |cause| Error::Read { path: path.into(), cause };
     // One byte more than expected, to notice a file that grew.
     let mut file = File::open(path).map_err(failed)?.take(expected + 1);
     let mut buffer = Vec::with_capacity(CHUNK_BYTES);

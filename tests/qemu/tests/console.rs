@@ -188,7 +188,7 @@ fn the_settings_file_counts() {
     prompt.expect("/help donne les commandes.", SHORT);
     prompt.expect(">>> ", SHORT);
     let shown = prompt.ask("/show");
-    for line in ["\nkeyboard de\n", "\nmax_tokens 5\n", "\ntemperature 0.7\n", "\nlanguage fr\n"] {
+    for line in ["\nkeyboard de\n", "\nmax_tokens 5\n", "\ntemperature auto\n", "\nlanguage fr\n"] {
         assert!(shown.contains(line), "{line}: {shown}");
     }
 }

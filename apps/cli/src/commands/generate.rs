@@ -21,6 +21,10 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     let mut prompt = base_prompt(&tokenizer, &args.prompt);
     // llama2.c does not count BOS: each step takes one token in and prints the next.
     let begins = usize::from(prompt.first().copied() == tokenizer.bos());
+    if prompt.len() > steps + begins {
+        let all = prompt.len() - begins;
+        eprintln!("llamaboot: the prompt has {all} tokens, -n {steps} leaves out the others");
+    }
     prompt.truncate(steps + begins);
     let max_tokens = steps + begins - prompt.len();
     let mut engine = loaded.engine(&args.run, steps)?;
@@ -30,7 +34,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     args.sampling.apply(&mut settings);
     let seed = settings.seed.unwrap_or_else(clock_seed);
     let vocab_size = engine.model().config().vocab_size;
-    let mut sampler = Sampler::new(vocab_size, settings.sampling, seed)?;
+    let mut sampler = Sampler::new(vocab_size, settings.sampling(false), seed)?;
     let mut speculation = Speculation::default();
     let generated = if max_tokens == 0 {
         None
@@ -79,10 +83,12 @@ fn show_prompt(tokenizer: &Tokenizer, prompt: &[u32], sink: &mut Stdout) -> Stre
 fn report(generated: &Generated, (drafted, right): (usize, usize), engine: &Engine<'_>) {
     let (tokens, rate) = (generated.tokens, generated.tokens_per_second());
     let (isa, threads) = (engine.kernels().isa(), engine.threads());
-    eprintln!(
-        "{tokens} tokens, {rate:.1} tokens/s ({isa}, {threads} threads; {right} of {drafted} \
-         drafted tokens were right)"
-    );
+    let guesses = if drafted > 0 {
+        format!("; {right} of {drafted} guessed tokens were right")
+    } else {
+        String::new()
+    };
+    eprintln!("{tokens} tokens, {rate:.1} tokens/s ({isa}, {threads} threads{guesses})");
 }
 
 struct Stdout {

@@ -10,6 +10,9 @@ use llamaboot_chat::{
     tokenizer_names,
 };
 use llamaboot_image::{Content, Entry, boot_entries, write_image};
+use object::LittleEndian;
+use object::pe::{IMAGE_FILE_MACHINE_AMD64, IMAGE_SUBSYSTEM_EFI_APPLICATION};
+use object::read::pe::PeFile64;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +24,7 @@ pub(crate) fn run(args: &Image) -> Result<()> {
     let config = args.config.as_deref().map(config).transpose()?;
     let texts = [(CONFIG_FILE, config.as_deref().unwrap_or(SAMPLE_CONFIG))];
     let efi = find_efi(args.efi.as_deref())?;
+    check_efi(&efi)?;
     let mut entries = boot_entries(efi, &texts, &[(CHATS_FILE, CHATS_BYTES)]);
     for file in &args.models.0 {
         add_model(&mut entries, file)?;
@@ -66,6 +70,23 @@ fn add_model(entries: &mut Vec<Entry>, file: &ModelFile) -> Result<()> {
         let [own, _] = tokenizer_names(&name);
         entries.push(Entry::new(format!("models/{own}"), Content::File(tokenizer)));
     }
+    Ok(())
+}
+
+/// A stick that the firmware cannot start would say nothing of why.
+fn check_efi(path: &Path) -> Result<()> {
+    let name = || path.display().to_string();
+    let bytes = std::fs::read(path).with_context(name)?;
+    let header = PeFile64::parse(&*bytes).map(|file| file.nt_headers());
+    let found = header.map(|header| {
+        let machine = header.file_header.machine.get(LittleEndian);
+        (machine, header.optional_header.subsystem.get(LittleEndian))
+    });
+    ensure!(
+        found == Ok((IMAGE_FILE_MACHINE_AMD64, IMAGE_SUBSYSTEM_EFI_APPLICATION)),
+        "{}: not a boot program: expected a UEFI application for x86-64, as BOOTX64.EFI is",
+        name()
+    );
     Ok(())
 }
 

@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
         info: ModelInfo,
     ) -> Result<Self, EngineError> {
         let vocab_size = engine.model().config().vocab_size;
-        let mut sampler = Sampler::new(vocab_size, chat.settings.sampling.clone(), 1)?;
+        let mut sampler = Sampler::new(vocab_size, chat.settings.sampling(template.is_some()), 1)?;
         let mut chat = core::mem::take(chat);
         sampler.set_dry_breakers(dry_breakers(tokenizer));
         chat.settings.kv = engine.kv();
@@ -452,9 +452,9 @@ impl<'a> Session<'a> {
         &turns[first..]
     }
 
-    /// Tokens of what the model is told.
+    /// Positions that what the model is told takes: a last token without room takes none.
     fn used(&self) -> usize {
-        tokens(self.told_turns()).count()
+        tokens(self.told_turns()).count().min(self.engine.context())
     }
 
     fn show_status(&self, console: &mut dyn Console) {

@@ -75,7 +75,10 @@ pub(crate) fn run(args: &Train) -> Result<()> {
     let mut compute = Compute::new(kernels, threads, settings.context)?;
     compute.precision = recipe.dtype.precision();
     let weights = start.model.weights.clone();
-    let data = || recipe.data.display().to_string();
+    let data = || {
+        let (data, windows) = (recipe.data.display(), settings.windows);
+        format!("{data}: --batch {windows} --context {}", settings.context)
+    };
     let mut trainer =
         device.trainer(parameters, weights, &corpus, settings, compute).with_context(data)?;
     if args.resume.is_some() {

@@ -116,6 +116,7 @@ impl Recipe {
     /// Of a run that was begun.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
+        ensure!(path.exists(), "{}: no run in it: there is no {FILE}", folder.display());
         let text = crate::model::read_text(&path)?;
         let recipe = serde_json::from_str::<Self>(&text).map_err(anyhow::Error::new);
         recipe.and_then(Self::checked).with_context(|| path.display().to_string())

@@ -8,14 +8,26 @@ use super::start::Start;
 use super::states;
 use crate::corpus::sha256;
 use crate::progress::bar;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use indicatif::ProgressBar;
 use llamaboot_convert::{Format, Model, Target};
 use llamaboot_kernels::{Kernels, Parallel};
 use llamaboot_train::{Corpus, Trainer};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+/// Becomes true at the first Ctrl-C; a second one ends the process at once, as it always does.
+fn interrupts() -> Result<&'static AtomicBool> {
+    static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })?;
+    Ok(&INTERRUPTED)
+}
 
 /// A run's surroundings.
 pub(super) struct Run<'a> {
@@ -37,8 +49,17 @@ impl Run<'_> {
         let tokens = (settings.windows * settings.accumulate * settings.context) as f64;
         let progress = bar(steps, Some("steps"));
         progress.set_position(begun);
+        progress.reset_eta();
+        let interrupted = interrupts()?;
         loop {
             let step = trainer.steps_done();
+            if interrupted.load(Ordering::Relaxed) && step < steps {
+                progress.finish_and_clear();
+                log.flush()?;
+                states::save(&trainer, self.folder, &self.recipe.name)?;
+                let folder = self.folder.display();
+                bail!("stopped at step {step} of {steps}; train --resume {folder} goes on");
+            }
             let due = |every: u64| step.is_multiple_of(every) || step == steps;
             let val_loss =
                 if due(self.recipe.every) { trainer.validate(self.corpus)? } else { None };

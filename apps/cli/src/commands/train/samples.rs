@@ -83,7 +83,7 @@ pub(super) fn sample(
     let plan = MemoryPlan::new(&header, len, context, MemoryPlan::BATCH, count, KvType::F32);
     let mut engine = Engine::new(&engine_model, &plan, kernels, threads)?;
     let settings = Settings::default();
-    let mut sampler = Sampler::new(model.config.vocab_size, settings.sampling, seed)?;
+    let mut sampler = Sampler::new(model.config.vocab_size, settings.sampling(false), seed)?;
     let mut decoder = StreamDecoder::new(prompt.first().copied());
     let mut text = Text(String::new());
     let max_tokens = context.saturating_sub(prompt.len());

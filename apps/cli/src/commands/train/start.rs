@@ -38,7 +38,10 @@ impl Start {
                 let options = TrainOptions::default();
                 let pieces = llamaboot_tokenizer::train(train, vocab, options, &mut show);
                 progress.finish_and_clear();
-                pieces.with_context(|| format!("{}: --vocab {vocab}", recipe.data.display()))?
+                pieces.with_context(|| {
+                    let data = recipe.data.display();
+                    format!("{data}: --vocab {vocab} (or --tokenizer FILE, one that is there)")
+                })?
             }
         };
         let tokenizer = tokenizer_of(&pieces)?;
