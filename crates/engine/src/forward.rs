@@ -19,6 +19,9 @@ use llamaboot_kernels::{
     Activations, Kernels, OutOfMemory, Parallel, Workspace, add, for_each_chunk,
 };
 
+/// Numbers of swiglu that are worth a thread's while.
+const SWIGLU_CHUNK: usize = 512;
+
 impl Engine<'_> {
     /// Computes `tokens` behind what is held and returns logits: `(vocab_size)` for
     /// [`Logits::Last`], `(tokens, vocab_size)` for [`Logits::All`], those of an earlier call for
@@ -153,7 +156,10 @@ impl Engine<'_> {
         product.norm(&mut s.normed, &s.x[..n * dim], &layer.ffn_norm, config.norm_eps);
         product.load(&s.normed[..n * dim], dim, &[&layer.w1, &layer.w3]);
         product.run([(&layer.w1, &mut s.gate[..n * hidden]), (&layer.w3, &mut s.up[..n * hidden])]);
-        self.kernels.swiglu(&mut s.gate[..n * hidden], &s.up[..n * hidden]);
+        let (kernels, up) = (self.kernels, &s.up[..n * hidden]);
+        for_each_chunk(self.threads, &mut s.gate[..n * hidden], SWIGLU_CHUNK, |i, gate| {
+            kernels.swiglu(gate, &up[i * SWIGLU_CHUNK..][..gate.len()]);
+        });
         product.load(&s.gate[..n * hidden], hidden, &[&layer.w2]);
         product.run([(&layer.w2, &mut s.delta[..n * dim])]);
         add(&mut s.x[..n * dim], &s.delta[..n * dim]);
