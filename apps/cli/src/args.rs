@@ -389,7 +389,10 @@ impl FromArgMatches for Models {
             let before = models.partition_point(|&(model, _)| model < at);
             let file = before.checked_sub(1).and_then(|i| files.get_mut(i));
             let free = file.filter(|file| file.tokenizer.is_none()).ok_or_else(|| {
-                let text = format!("--tokenizer {}: no --model waits for it", tokenizer.display());
+                let text = format!(
+                    "--tokenizer {}: it goes behind the --model that it is for",
+                    tokenizer.display()
+                );
                 clap::Error::raw(ErrorKind::ArgumentConflict, text + "\n")
             })?;
             free.tokenizer = Some(tokenizer);

@@ -92,8 +92,8 @@ fn exit_codes_and_messages() {
         (2, "bench @stories260K/stories260K.bin --kv f64", "--kv"),
         (2, "generate @stories260K/stories260K.bin -t 9", "temperature: expected 0 to 5"),
         (2, "tokenize @stories260K/tok512.bin", "--text"),
-        (2, "image --tokenizer a --model b", "no --model waits for it"),
-        (2, "image --tokenizer a", "no --model waits for it"),
+        (2, "image --tokenizer a --model b", "it goes behind the --model"),
+        (2, "image --tokenizer a", "it goes behind the --model"),
         (2, "frobnicate", "frobnicate"),
     ];
     for (code, args, message) in cases {

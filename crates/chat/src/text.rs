@@ -107,8 +107,8 @@ texts! {
     UNDONE: "the last question and its answer are gone",
         "la dernière question et sa réponse sont effacées";
     STOPPED: "[stopped]", "[arrêté]";
-    FULL: "[the context is full; /clear starts afresh]",
-        "[le contexte est plein ; /clear recommence]";
+    FULL: "[the context is full; go on, and what is old is left out]",
+        "[le contexte est plein ; continuez, le plus ancien sera laissé de côté]";
     TURNS_DROPPED: "[the context is full: the oldest questions are left out from here on]",
         "[le contexte est plein : les plus anciennes questions sont laissées de côté]";
     CLEAR_HELPS: "{}; /clear starts afresh", "{} ; /clear recommence";
