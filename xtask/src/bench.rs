@@ -53,8 +53,8 @@ struct Model {
     path: PathBuf,
     /// A tokenizer for llama2.c; `None` where the file is not llama2.c's.
     llama2c: Option<PathBuf>,
-    /// Tokens of the prompt, and behind it. llama2.c has no prompt of several tokens, so files of
-    /// its are measured from the first position on.
+    /// Tokens of the prompt, and those decoded, each from an empty cache. llama2.c has no prompt of
+    /// several tokens, so files of its are measured from the first position on.
     tokens: (usize, usize),
 }
 

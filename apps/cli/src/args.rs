@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
 use llamaboot_chat::Settings;
-use llamaboot_engine::{KvType, MemoryPlan, Sampling};
+use llamaboot_engine::{KvType, MemoryPlan};
 use llamaboot_kernels::Isa;
 use std::path::PathBuf;
 
@@ -133,19 +133,20 @@ pub(crate) struct SamplingArgs {
     /// model has no chat template]
     #[arg(short, long, value_name = "TEMP", allow_negative_numbers = true)]
     #[arg(value_parser = |v: &str| setting("temperature", v))]
-    temperature: Option<f32>,
+    temperature: Option<String>,
     /// Keep the likeliest tokens that together reach this probability [default: 0.9]
     #[arg(long, value_name = "P", value_parser = |v: &str| setting("top_p", v))]
-    top_p: Option<f32>,
+    top_p: Option<String>,
     /// Keep this many of the likeliest tokens; 0 keeps all [default: 0]
-    #[arg(long, value_name = "K")]
-    top_k: Option<usize>,
+    #[arg(long, value_name = "K", value_parser = |v: &str| setting("top_k", v))]
+    top_k: Option<String>,
     /// Keep tokens at least this likely relative to the likeliest [default: 0]
     #[arg(long, value_name = "P", value_parser = |v: &str| setting("min_p", v))]
-    min_p: Option<f32>,
-    /// Above 1 makes recent tokens less likely [default: 1; 1.05 where the model chats]
+    min_p: Option<String>,
+    /// Above 1 makes recent tokens less likely [default: 1; for chat 1.05 where the model has a
+    /// chat template and the temperature is above 0]
     #[arg(long, value_name = "X", value_parser = |v: &str| setting("repeat_penalty", v))]
-    repeat_penalty: Option<f32>,
+    repeat_penalty: Option<String>,
     /// Any other setting of the prompt's /set, such as mirostat=2; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = pair)]
     set: Vec<(String, String)>,
@@ -160,12 +161,16 @@ pub(crate) struct SamplingArgs {
 impl SamplingArgs {
     /// Changes what was said; the values were checked when they were read.
     pub(crate) fn apply(&self, settings: &mut Settings) {
-        settings.temperature = self.temperature.or(settings.temperature);
-        settings.repeat_penalty = self.repeat_penalty.or(settings.repeat_penalty);
-        let Sampling { top_p, top_k, min_p, .. } = &mut settings.sampling;
-        self.top_p.inspect(|v| *top_p = *v);
-        self.top_k.inspect(|v| *top_k = *v);
-        self.min_p.inspect(|v| *min_p = *v);
+        let own = [
+            ("temperature", &self.temperature),
+            ("top_p", &self.top_p),
+            ("top_k", &self.top_k),
+            ("min_p", &self.min_p),
+            ("repeat_penalty", &self.repeat_penalty),
+        ];
+        for (name, value) in own {
+            let _ = value.as_ref().map(|value| settings.set(name, value));
+        }
         settings.seed = self.seed.or(settings.seed);
         if let Some(switch) = self.speculation {
             settings.speculation = matches!(switch, Switch::On);
@@ -189,10 +194,10 @@ enum Switch {
     Off,
 }
 
-/// A number in the range that `/set` takes for it.
-fn setting(name: &str, value: &str) -> Result<f32, String> {
+/// A value that `/set` takes for it.
+fn setting(name: &str, value: &str) -> Result<String, String> {
     Settings::default().set(name, value)?;
-    value.parse().map_err(|_| String::from("expected a number"))
+    Ok(value.into())
 }
 
 #[derive(Args)]

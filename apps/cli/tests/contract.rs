@@ -77,7 +77,6 @@ fn exit_codes_and_messages() {
         (1, "generate /nonexistent", "/nonexistent"),
         (1, "generate @test-data.md", "is this a model?"),
         (1, "image --efi @test-data.md -o target/none.img", "not a boot program"),
-        (1, "image -o /nonexistent/none.img", "/nonexistent/none.img"),
         (1, "generate @stories260K/stories260K.bin", "no tokenizer"),
         (1, "inspect @stories260K/formats/stories260K-q8.v2.bin", "byte 37: group size"),
         (
@@ -282,6 +281,12 @@ fn image_is_reproducible() {
         std::fs::read(path).unwrap()
     });
     assert!(images[0] == images[1]);
+    let mut nowhere = command(&["image", "-o", "/nonexistent/none.img", "--efi"]);
+    let output = nowhere.arg(&efi).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(stderr.matches("/nonexistent/none.img: No such file").count(), 1, "{stderr}");
+    assert_eq!(stderr.matches("No such file").count(), 1, "{stderr}");
 }
 
 /// Guessing changes how the text is computed, never the text: greedy and drawn, of a base model that

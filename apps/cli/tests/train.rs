@@ -119,7 +119,7 @@ fn an_interrupted_run_says_how_it_goes_on() {
     let steps = 4 + printed.count();
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
     let goes_on =
         format!("stopped at step {steps} of 60; train --resume {} goes on", out.display());
     assert!(steps < 60 && stderr.contains(&goes_on), "{stderr}");

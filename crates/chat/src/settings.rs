@@ -37,7 +37,7 @@ pub enum Choice {
 pub struct Settings {
     /// How tokens are drawn, but for the next two.
     pub sampling: Sampling,
-    /// Divides the logits; `None` what suits the model, see [`Settings::sampling`].
+    /// Divides the logits; `None` what suits the model, see [`Settings::drawn`].
     pub temperature: Option<f32>,
     /// Divides the logits of recent tokens; `None` what suits the model.
     pub repeat_penalty: Option<f32>,
@@ -415,15 +415,21 @@ impl Settings {
     /// Answers are to be right, and small models wander off at the temperature that suits stories:
     /// of 32 answers to four plain questions SmolLM2-135M had 30 right at 0.2 with a penalty of
     /// 1.05, 28 without it, which turned in circles seven times instead of twice, and 25 at 0.7.
-    /// Greedy is greedy: no penalty at 0.
+    /// Greedy is greedy: no penalty then.
     #[must_use]
-    pub fn sampling(&self, chats: bool) -> Sampling {
-        let plain = &self.sampling;
-        let by_model = if chats { 0.2 } else { plain.temperature };
-        let temperature = self.temperature.unwrap_or(by_model);
-        let by_model = if chats && temperature > 0.0 { 1.05 } else { plain.repeat_penalty };
-        let repeat_penalty = self.repeat_penalty.unwrap_or(by_model);
-        Sampling { temperature, repeat_penalty, ..plain.clone() }
+    pub fn drawn(&self, chats: bool) -> Sampling {
+        const CHAT_TEMPERATURE: f32 = 0.2;
+        const CHAT_PENALTY: f32 = 1.05;
+        let mut sampling = self.sampling.clone();
+        if chats {
+            sampling.temperature = CHAT_TEMPERATURE;
+        }
+        sampling.temperature = self.temperature.unwrap_or(sampling.temperature);
+        if chats && !sampling.is_greedy() {
+            sampling.repeat_penalty = CHAT_PENALTY;
+        }
+        sampling.repeat_penalty = self.repeat_penalty.unwrap_or(sampling.repeat_penalty);
+        sampling
     }
 
     /// The kernels that these settings ask for.
@@ -484,7 +490,7 @@ mod tests {
     #[test]
     fn what_is_not_set_suits_the_model() {
         let drawn = |settings: &Settings, chats| {
-            let sampling = settings.sampling(chats);
+            let sampling = settings.drawn(chats);
             (sampling.temperature, sampling.repeat_penalty)
         };
         let mut settings = Settings::default();

@@ -78,7 +78,7 @@ fn rotary_tables_bytes(config: &Config) -> u64 {
 
 /// Version 0 has no magic number, so any file that is not a model at all ends up here.
 fn say_that_no_magic_was_found(error: Error) -> Error {
-    const DOUBT: &str = "is this a model? It begins like neither a GGUF nor a llama2.c file: ";
+    const DOUBT: &str = "is this a model? neither GGUF nor ak42 begins it, and as llama2.c v0: ";
     match error {
         Error::Value { what, offset, expected, found } => {
             Error::Value { what: format!("{DOUBT}{what}"), offset, expected, found }

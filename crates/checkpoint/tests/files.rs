@@ -155,7 +155,7 @@ fn malformed_files_get_one_clear_line() {
     );
     let mut huge = v0.clone();
     huge[..4].copy_from_slice(&i32::MAX.to_le_bytes());
-    let doubt = "is this a model? It begins like neither a GGUF nor a llama2.c file: ";
+    let doubt = "is this a model? neither GGUF nor ak42 begins it, and as llama2.c v0: ";
     let begins = |bytes: &[u8], at: u64, rest: &str| {
         let said = message(bytes);
         assert!(said.starts_with(&format!("byte {at}: {doubt}{rest}")), "{said}");

@@ -78,7 +78,7 @@ impl Activations {
                 *info = kernels.quantize(x, q);
             }
             if self.tokens == 1 {
-                kernels.split(&self.q[..cols], &mut self.split);
+                kernels.split(&self.q[..cols], &mut self.split[..cols / 16]);
             }
         }
     }
@@ -92,6 +92,7 @@ impl Activations {
     }
 
     /// Of a single token, where the kernels take bytes.
+    #[cfg(target_arch = "x86_64")]
     pub(crate) fn split(&self) -> &[Split] {
         &self.split[..self.cols / 16]
     }

@@ -352,7 +352,7 @@ impl Kernels {
 
     /// A row of int16 as bytes, where the products want it.
     pub(crate) fn split(self, q: &[i16], out: &mut [Split]) {
-        assert!(q.len() <= 16 * out.len());
+        assert_eq!(q.len(), 16 * out.len());
         if let Some(split) = self.table.split {
             // SAFETY: `Kernels` exists only for a CPU that has the table's features.
             unsafe { split(q, out) };

@@ -128,6 +128,8 @@ proptest! {
         let w = Tensor { data: &packed, scales: &packed_scales, packed_rows, ..w };
         for k in others().into_iter().chain([scalar()]) {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
+            let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(k, &SingleThread, &w, x)).collect();
+            prop_assert_eq!(&expected, &single, "packed, single tokens, {}", k.isa());
         }
         let pool = Pool::new(3, Spin);
         let threaded = std::thread::scope(|scope| {
@@ -192,6 +194,43 @@ proptest! {
         };
         for k in others() {
             prop_assert_eq!(run(scalar()), run(k), "{}", k.isa());
+        }
+    }
+}
+
+/// The greatest and least weights and activations that there are, and as many rows as one, two and
+/// four panels have, one after the other and with some left over.
+#[test]
+fn extremes_agree() {
+    for dtype in DTYPES.into_iter().filter(|dtype| dtype.is_blocked()) {
+        for (rows, fill) in [(8, 0xff), (16, 0x00), (24, 0x80), (40, 0x7f), (72, 0xff)] {
+            let cols = 2 * dtype.block_len().max(96);
+            let (mut data, scales) = random_weights(dtype, rows, cols, &mut Numbers(rows as u64));
+            let (random, head) = (data.clone(), dtype.block_bytes() / 4);
+            data.fill(fill);
+            // Scales stay sane; they lie at either end of a block.
+            for (block, random) in data
+                .chunks_exact_mut(dtype.block_bytes())
+                .zip(random.chunks_exact(dtype.block_bytes()))
+            {
+                let end = block.len() - 4.min(head);
+                block[..4.min(head)].copy_from_slice(&random[..4.min(head)]);
+                block[end..].copy_from_slice(&random[end..]);
+            }
+            let x: Vec<f32> = (0..cols)
+                .map(|i| [1.0, -1.0, -1.0 / 32767.0, -256.0 / 32767.0, 0.0][i * i % 5])
+                .collect();
+            let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
+            let expected = product(scalar(), &SingleThread, &w, &x);
+            let (mut packed, mut packed_scales) = (data.clone(), scales.clone());
+            let mut job = PackJob::new(dtype, cols, &mut packed, &mut packed_scales);
+            let mut space = vec![0; job.space()];
+            job.run(&mut space);
+            let w = Tensor { data: &packed, scales: &packed_scales, packed_rows: rows, ..w };
+            for k in others() {
+                let got = product(k, &SingleThread, &w, &x);
+                assert_eq!(expected, got, "{dtype}, {rows} rows of {fill:#x}, {}", k.isa());
+            }
         }
     }
 }

@@ -23,7 +23,10 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     let begins = usize::from(prompt.first().copied() == tokenizer.bos());
     if prompt.len() > steps + begins {
         let all = prompt.len() - begins;
-        eprintln!("llamaboot: the prompt has {all} tokens, -n {steps} leaves out the others");
+        eprintln!(
+            "llamaboot: the prompt has {all} tokens; only the first {steps} are taken (-n, or the \
+             model's context)"
+        );
     }
     prompt.truncate(steps + begins);
     let max_tokens = steps + begins - prompt.len();
@@ -34,7 +37,7 @@ pub(crate) fn run(args: &Generate) -> Result<()> {
     args.sampling.apply(&mut settings);
     let seed = settings.seed.unwrap_or_else(clock_seed);
     let vocab_size = engine.model().config().vocab_size;
-    let mut sampler = Sampler::new(vocab_size, settings.sampling(false), seed)?;
+    let mut sampler = Sampler::new(vocab_size, settings.drawn(false), seed)?;
     let mut speculation = Speculation::default();
     let generated = if max_tokens == 0 {
         None

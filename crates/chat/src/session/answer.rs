@@ -78,7 +78,7 @@ impl Session<'_> {
     fn respond(&mut self, console: &mut dyn Console) -> Result<Answered, EngineError> {
         let mut settings = self.chat.settings.clone();
         settings.stop.extend(self.template.as_ref().and_then(Template::stop).map(String::from));
-        self.sampler.sampling = settings.sampling(self.template.is_some());
+        self.sampler.sampling = settings.drawn(self.template.is_some());
         self.sampler.set_seed(settings.seed.unwrap_or_else(|| self.clock.micros()));
         let most = settings.max_tokens.unwrap_or(usize::MAX);
         let mut gone = self.make_room(most);

@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
         info: ModelInfo,
     ) -> Result<Self, EngineError> {
         let vocab_size = engine.model().config().vocab_size;
-        let mut sampler = Sampler::new(vocab_size, chat.settings.sampling(template.is_some()), 1)?;
+        let mut sampler = Sampler::new(vocab_size, chat.settings.drawn(template.is_some()), 1)?;
         let mut chat = core::mem::take(chat);
         sampler.set_dry_breakers(dry_breakers(tokenizer));
         chat.settings.kv = engine.kv();

@@ -29,9 +29,6 @@ use history::History;
 use llamaboot_kernels::{Kernels, OutOfMemory, argmax, room};
 use mirostat::Mirostat;
 
-/// Below this a temperature is 0: dividing by it would leave nothing finite.
-const COLD: f32 = 1e-4;
-
 /// Settings, random state, the latest tokens, and scratch, reserved once.
 #[derive(Debug)]
 pub struct Sampler {
@@ -162,12 +159,12 @@ impl Sampler {
     fn choose(&mut self, kernels: Kernels, filter: bool) -> Option<u32> {
         self.penalize();
         self.drawn = true;
-        let temperature = self.sampling.temperature;
-        if temperature < COLD {
+        if self.sampling.is_greedy() {
             let token = argmax(&self.probabilities);
             self.candidates.set(token as u32);
             return (self.probabilities[token] > f32::NEG_INFINITY).then_some(token as u32);
         }
+        let temperature = self.sampling.temperature;
         self.probabilities.iter_mut().for_each(|p| *p /= temperature);
         kernels.softmax(&mut self.probabilities);
         let coin = self.random.next_f32();

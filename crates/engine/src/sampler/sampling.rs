@@ -1,7 +1,7 @@
 //! What can be set, its ranges, and where each formula comes from. Nothing here computes.
 
-/// What the user can set. The defaults are those of the booted prompt: temperature and top-p are
-/// on, everything else is off.
+/// What the user can set. The defaults suit going on with a text: temperature and top-p are on,
+/// everything else is off.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampling {
     /// Divides the logits, at least 0; below 1e-4 the likeliest token is taken (greedy).
@@ -70,6 +70,13 @@ impl Sampling {
         mirostat_tau: 5.0,
         mirostat_eta: 0.1,
     };
+
+    /// Whether the likeliest token is always taken: a temperature below this is 0, since dividing
+    /// by it would leave nothing finite.
+    #[must_use]
+    pub fn is_greedy(&self) -> bool {
+        self.temperature < 1e-4
+    }
 
     /// What top-p must exceed, where it is on.
     pub(super) fn nucleus(&self) -> Option<f32> {

@@ -16,8 +16,8 @@ use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 
-/// Words whose fields of `BITS` bits hold pair after pair: the first of quad `quad` (pairs
-/// `4 * quad ..`) begins at bit 0 of each.
+/// Words that hold the fields of `BITS` bits of quad `quad` (pairs `4 * quad ..`): pairs 0 and 1 of
+/// it from bits 0 and `BITS` on, 2 and 3 from bits 8 and `8 + BITS`.
 ///
 /// # Safety
 /// A plane of that many bits of eight rows lies there; `quad` is below 4.
@@ -33,7 +33,7 @@ unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> __m256i {
     _mm256_srl_epi16(words, _mm_cvtsi32_si128((quad % in_words * 2 * BITS) as i32))
 }
 
-/// The fields of `bits` bits of the quad that begins at bit 0 of each word, moved to bit `to`.
+/// The four fields that [`words`] says, moved to bit `to`.
 #[inline]
 #[target_feature(enable = "avx2,fma,f16c")]
 fn fields(words: __m256i, bits: usize, to: usize) -> [__m256i; 4] {
@@ -160,7 +160,8 @@ fn single<F: Format, const P: usize>(
     let panels = Panels::new::<F>(w, numbers);
     let (q, infos) = (x.row_q(0), x.row_infos(0));
     let blocks = infos.len();
-    assert!(q.len() == blocks * BLOCK && blocks.is_multiple_of(F::PARTS), "rows of blocks");
+    assert!(q.len() == w.cols && q.len() == blocks * BLOCK, "rows of blocks");
+    assert!(blocks.is_multiple_of(F::PARTS), "whole blocks");
     let mut acc = [_mm256_setzero_ps(); P];
     let mut sums = [_mm256_setzero_si256(); P];
     // One loop over quads: a nested one is unrolled until registers run out.

@@ -7,8 +7,8 @@
 //! That is exact, and takes as many multiplications as i16 and half of the unpacking. Two panels
 //! lie side by side in a register, sixteen rows.
 
-use super::panels::{both, span_step};
-use crate::activations::{Activations, Split};
+use super::panels::{beside, span_step};
+use crate::activations::{Activations, BLOCK, Split};
 use crate::avx2::formats::Format;
 use crate::avx2::panels::{Panels, block_len, part_len, x_sum};
 use crate::avx2::store_first;
@@ -29,20 +29,6 @@ pub(super) fn split(q: &[i16], out: &mut [Split]) {
         let quads = _mm256_permute4x64_epi64::<0b11_01_10_00>(_mm256_shuffle_epi8(q, order));
         // SAFETY: `out` has the 32 bytes that are written.
         unsafe { _mm256_storeu_si256(out.as_mut_ptr().cast(), quads) };
-    }
-}
-
-/// 32 bytes of each of two panels, side by side.
-///
-/// # Safety
-/// 32 bytes lie `at` bytes behind each place.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn beside([lower, upper]: [*const u8; 2], at: usize) -> __m512i {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let lower = _mm256_loadu_si256(lower.add(at).cast());
-        both(lower, _mm256_loadu_si256(upper.add(at).cast()))
     }
 }
 
@@ -72,26 +58,25 @@ fn fields(words: [__m512i; 2], step: usize, bits: usize, to: usize) -> [__m512i;
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 unsafe fn columns<F: Format>(planes: [*const u8; 2], half: usize) -> [__m512i; 4] {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut bytes = match F::LOW {
-            4 => fields([0, 32].map(|at| beside(planes, 64 * half + at)), 0, 4, 0),
-            _ => fields([beside(planes, 32 * half); 2], 4, 2, 0),
-        };
-        let at = 32 * F::LOW;
-        let high = match F::HIGH {
-            0 => return bytes,
-            1 => {
-                let count = _mm_cvtsi32_si128(4 * half as i32);
-                fields([_mm512_srl_epi16(beside(planes, at), count); 2], 2, 1, F::LOW)
-            }
-            _ => fields([beside(planes, at + 32 * half); 2], 4, 2, F::LOW),
-        };
-        for (byte, high) in bytes.iter_mut().zip(high) {
-            *byte = _mm512_or_si512(*byte, high);
+    // SAFETY: the caller's promise: the places asked for below lie in the planes.
+    let words = |at: usize| unsafe { beside(planes.map(|plane| plane.add(at))) };
+    let mut bytes = match F::LOW {
+        4 => fields([0, 32].map(|at| words(64 * half + at)), 0, 4, 0),
+        _ => fields([words(32 * half); 2], 4, 2, 0),
+    };
+    let at = 32 * F::LOW;
+    let high = match F::HIGH {
+        0 => return bytes,
+        1 => {
+            let count = _mm_cvtsi32_si128(4 * half as i32);
+            fields([_mm512_srl_epi16(words(at), count); 2], 2, 1, F::LOW)
         }
-        bytes
+        _ => fields([words(at + 32 * half); 2], 4, 2, F::LOW),
+    };
+    for (byte, high) in bytes.iter_mut().zip(high) {
+        *byte = _mm512_or_si512(*byte, high);
     }
+    bytes
 }
 
 /// `P` couples of panels times one token, straight from the packed weights: what generating text
@@ -106,7 +91,8 @@ pub(super) fn single<F: Format, const P: usize>(
     let panels = numbers.map(|numbers| Panels::new::<F>(w, numbers));
     let (splits, infos) = (x.split(), x.row_infos(0));
     let blocks = infos.len();
-    assert!(splits.len() == 2 * blocks && blocks.is_multiple_of(F::PARTS), "rows of blocks");
+    assert!(splits.len() == 2 * blocks && w.cols == blocks * BLOCK, "rows of blocks");
+    assert!(blocks.is_multiple_of(F::PARTS), "whole blocks");
     let zero = _mm512_setzero_si512();
     let (mut low, mut high, mut acc) = ([zero; P], [zero; P], [_mm512_setzero_ps(); P]);
     for (step, split) in splits.iter().enumerate() {

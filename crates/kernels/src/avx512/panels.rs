@@ -46,7 +46,9 @@ fn single<F: Format, const P: usize>(
 ) {
     let panels = Panels::new::<F>(w, numbers);
     let (q, infos) = (x.row_q(0), x.row_infos(0));
-    assert!(q.len() == infos.len() * BLOCK, "rows of blocks");
+    let is_plain = F::PARTS == 1 && F::SPANS == 1 && F::HIGH == 0 && F::OFFSET == 0 && !F::MIN;
+    assert!(F::LOW == 8 && is_plain, "eight bits and a scale for 32 of them");
+    assert!(q.len() == w.cols && q.len() == infos.len() * BLOCK, "rows of blocks");
     let places: [__m512i; 4] = core::array::from_fn(|n| lanes(2 * n, 2 * n + 1));
     let mut acc = [_mm256_setzero_ps(); P];
     let mut sums = [_mm512_setzero_si512(); P];
@@ -89,7 +91,7 @@ fn single<F: Format, const P: usize>(
 /// 32 bytes lie at each place.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {
+pub(super) unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {
     // SAFETY: the caller's promise.
     unsafe { both(_mm256_loadu_si256(lower.cast()), _mm256_loadu_si256(upper.cast())) }
 }

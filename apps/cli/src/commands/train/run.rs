@@ -8,7 +8,7 @@ use super::start::Start;
 use super::states;
 use crate::corpus::sha256;
 use crate::progress::bar;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
 use llamaboot_convert::{Format, Model, Target};
 use llamaboot_kernels::{Kernels, Parallel};
@@ -18,13 +18,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// What shells know an interrupted program by.
+const INTERRUPTED_CODE: i32 = 130;
+
 /// Becomes true at the first Ctrl-C; a second one ends the process at once, as it always does.
 fn interrupts() -> Result<&'static AtomicBool> {
     static INTERRUPTED: AtomicBool = AtomicBool::new(false);
     ctrlc::set_handler(|| {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            std::process::exit(INTERRUPTED_CODE);
         }
+        eprintln!("llamaboot: stops behind this step; Ctrl-C again stops at once");
     })?;
     Ok(&INTERRUPTED)
 }
@@ -57,8 +61,12 @@ impl Run<'_> {
                 progress.finish_and_clear();
                 log.flush()?;
                 states::save(&trainer, self.folder, &self.recipe.name)?;
+                report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
                 let folder = self.folder.display();
-                bail!("stopped at step {step} of {steps}; train --resume {folder} goes on");
+                eprintln!(
+                    "llamaboot: stopped at step {step} of {steps}; train --resume {folder} goes on"
+                );
+                std::process::exit(INTERRUPTED_CODE);
             }
             let due = |every: u64| step.is_multiple_of(every) || step == steps;
             let val_loss =

@@ -60,7 +60,7 @@ impl Samples {
     }
 }
 
-/// A text from nothing, at the stick's temperature; the same weights and seed give the same.
+/// A text from nothing, at the temperature for texts; the same weights and seed give the same.
 pub(super) fn sample(
     model: &Model,
     tokenizer: &Tokenizer,
@@ -83,7 +83,7 @@ pub(super) fn sample(
     let plan = MemoryPlan::new(&header, len, context, MemoryPlan::BATCH, count, KvType::F32);
     let mut engine = Engine::new(&engine_model, &plan, kernels, threads)?;
     let settings = Settings::default();
-    let mut sampler = Sampler::new(model.config.vocab_size, settings.sampling(false), seed)?;
+    let mut sampler = Sampler::new(model.config.vocab_size, settings.drawn(false), seed)?;
     let mut decoder = StreamDecoder::new(prompt.first().copied());
     let mut text = Text(String::new());
     let max_tokens = context.saturating_sub(prompt.len());

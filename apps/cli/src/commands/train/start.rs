@@ -40,7 +40,7 @@ impl Start {
                 progress.finish_and_clear();
                 pieces.with_context(|| {
                     let data = recipe.data.display();
-                    format!("{data}: --vocab {vocab} (or --tokenizer FILE, one that is there)")
+                    format!("{data}: --vocab {vocab} (or give --tokenizer FILE)")
                 })?
             }
         };
