@@ -41,9 +41,8 @@ pub(crate) struct Qemu {
 
 /// Sets everything up, writes an image with the chat model, boots it.
 pub(crate) fn demo(options: &Options) -> Result<()> {
-    setup::setup_demo()?;
+    let model = setup::setup_demo()?;
     let efi = build::build()?;
-    let model = setup::fetch_model()?;
     let image = root().join("target/demo.img");
     let texts = [(CONFIG_FILE, SAMPLE_CONFIG)];
     let mut entries = boot_entries(efi, &texts, &[(CHATS_FILE, CHATS_BYTES)]);

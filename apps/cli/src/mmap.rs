@@ -61,9 +61,9 @@ fn read_at(mut file: &File, out: &mut [u8], at: u64) -> std::io::Result<()> {
 
 fn open(path: &Path) -> Result<File> {
     let name = path.display();
-    let file = File::open(path).with_context(|| format!("{name}"))?;
-    let metadata = file.metadata().with_context(|| format!("{name}"))?;
+    // Before it is opened: a pipe would wait for its other end.
+    let metadata = std::fs::metadata(path).with_context(|| format!("{name}"))?;
     ensure!(metadata.is_file(), "{name}: expected a file, found something else");
     ensure!(metadata.len() > 0, "{name}: the file is empty");
-    Ok(file)
+    File::open(path).with_context(|| format!("{name}"))
 }

@@ -82,9 +82,8 @@ fn put<const BITS: usize>(plane: &mut [u8], row: usize, values: &[u8; 32]) {
         let mut two = [0_u16; 2];
         for (k, quad) in values.as_chunks::<8>().0.iter().enumerate() {
             for (i, &value) in quad.iter().enumerate() {
-                let (n, e) = (i / 2, i % 2);
-                let bit = n / 2 * 8 + 2 * BITS * k + n % 2 * BITS;
-                two[e] |= u16::from(value & mask(BITS)) << bit;
+                let (at, bit) = place(BITS, 8 * k + i, 0);
+                two[at / 2] |= u16::from(value & mask(BITS)) << (at % 2 * 8 + bit);
             }
         }
         for (e, word) in two.into_iter().enumerate() {

@@ -79,6 +79,27 @@ fn product(k: Kernels, threads: &dyn Parallel, w: &Tensor<'_>, x: &[f32]) -> Vec
     out.into_iter().map(f32::to_bits).collect()
 }
 
+/// The same of each token alone.
+fn one_by_one(k: Kernels, w: &Tensor<'_>, x: &[f32]) -> Vec<u32> {
+    x.chunks(w.cols).flat_map(|x| product(k, &SingleThread, w, x)).collect()
+}
+
+/// Weights and scales with all rows that can be in panels.
+fn packed(w: &Tensor<'_>) -> (Vec<u8>, Vec<u8>) {
+    let (mut data, mut scales) = (w.data.to_vec(), w.scales.to_vec());
+    let rows = packable_rows(w.dtype, w.rows);
+    if rows > 0 {
+        let (weights, scales) = (
+            &mut data[..rows * w.dtype.row_bytes(w.cols)],
+            &mut scales[..rows * w.dtype.row_scale_bytes(w.cols)],
+        );
+        let mut job = PackJob::new(w.dtype, w.cols, weights, scales);
+        let mut space = vec![0; job.space()];
+        job.run(&mut space);
+    }
+    (data, scales)
+}
+
 struct Spin;
 
 impl Park for Spin {
@@ -112,24 +133,15 @@ proptest! {
         let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
         let x = numbers.floats(tokens * cols);
         let expected = product(scalar(), &SingleThread, &w, &x);
-        let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(scalar(), &SingleThread, &w, x)).collect();
-        prop_assert_eq!(&expected, &single, "a batch differs from single tokens");
+        prop_assert_eq!(&expected, &one_by_one(scalar(), &w, &x), "a batch differs from single tokens");
         for k in others() {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "{}", k.isa());
         }
-        let (mut packed, mut packed_scales) = (data.clone(), scales.clone());
-        let packed_rows = packable_rows(dtype, rows);
-        if packed_rows > 0 {
-            let (weights, scales) = (packed_rows * dtype.row_bytes(cols), packed_rows * dtype.row_scale_bytes(cols));
-            let mut job = PackJob::new(dtype, cols, &mut packed[..weights], &mut packed_scales[..scales]);
-            let mut space = vec![0; job.space()];
-            job.run(&mut space);
-        }
-        let w = Tensor { data: &packed, scales: &packed_scales, packed_rows, ..w };
+        let (data, scales) = packed(&w);
+        let w = Tensor { data: &data, scales: &scales, packed_rows: packable_rows(dtype, rows), ..w };
         for k in others().into_iter().chain([scalar()]) {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
-            let single: Vec<u32> = x.chunks(cols).flat_map(|x| product(k, &SingleThread, &w, x)).collect();
-            prop_assert_eq!(&expected, &single, "packed, single tokens, {}", k.isa());
+            prop_assert_eq!(&expected, &one_by_one(k, &w, &x), "packed, single tokens, {}", k.isa());
         }
         let pool = Pool::new(3, Spin);
         let threaded = std::thread::scope(|scope| {
@@ -222,11 +234,8 @@ fn extremes_agree() {
                 .collect();
             let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
             let expected = product(scalar(), &SingleThread, &w, &x);
-            let (mut packed, mut packed_scales) = (data.clone(), scales.clone());
-            let mut job = PackJob::new(dtype, cols, &mut packed, &mut packed_scales);
-            let mut space = vec![0; job.space()];
-            job.run(&mut space);
-            let w = Tensor { data: &packed, scales: &packed_scales, packed_rows: rows, ..w };
+            let (data, scales) = packed(&w);
+            let w = Tensor { data: &data, scales: &scales, packed_rows: rows, ..w };
             for k in others() {
                 let got = product(k, &SingleThread, &w, &x);
                 assert_eq!(expected, got, "{dtype}, {rows} rows of {fill:#x}, {}", k.isa());

@@ -2,6 +2,7 @@
 //! our own goes on it, which this program carries.
 
 use crate::args::{Image, ModelFile};
+use crate::mmap;
 use crate::model::{Loaded, read_text};
 use crate::progress::bar;
 use anyhow::{Context as _, Result, ensure};
@@ -13,7 +14,7 @@ use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use object::LittleEndian;
 use object::pe::{IMAGE_FILE_MACHINE_AMD64, IMAGE_SUBSYSTEM_EFI_APPLICATION};
 use object::read::pe::PeFile64;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 /// A model trained by `train`; its card says what it is and is not.
@@ -75,15 +76,7 @@ fn add_model(entries: &mut Vec<Entry>, file: &ModelFile) -> Result<()> {
 
 /// A stick that the firmware cannot start would say nothing of why.
 fn check_efi(path: &Path) -> Result<()> {
-    /// All headers of a program lie in front of this.
-    const HEADERS: u64 = 64 << 10;
-    let name = || path.display().to_string();
-    let is_file = std::fs::metadata(path).with_context(name)?.is_file();
-    ensure!(is_file, "{}: expected a file, found something else", name());
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).with_context(name)?;
-    file.take(HEADERS).read_to_end(&mut bytes).with_context(name)?;
-    let header = PeFile64::parse(&*bytes).map(|file| file.nt_headers());
+    let header = PeFile64::parse(mmap::map(path)?).map(|file| file.nt_headers());
     let found = header.map(|header| {
         let machine = header.file_header.machine.get(LittleEndian);
         (machine, header.optional_header.subsystem.get(LittleEndian))
@@ -91,7 +84,7 @@ fn check_efi(path: &Path) -> Result<()> {
     ensure!(
         found == Ok((IMAGE_FILE_MACHINE_AMD64, IMAGE_SUBSYSTEM_EFI_APPLICATION)),
         "{}: not a boot program: expected a UEFI application for x86-64, as BOOTX64.EFI is",
-        name()
+        path.display()
     );
     Ok(())
 }

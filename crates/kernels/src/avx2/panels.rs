@@ -124,24 +124,40 @@ pub(crate) const fn part_len<F: Format>() -> usize {
     32 * (F::LOW + F::HIGH)
 }
 
-/// Ends a span: `acc += sum` as the crate's head defines it. `x_sum` is Σ x of the span.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn span_step<const MIN: bool>(
-    (scale, min): Scale,
-    sum: __m256i,
-    dx: f32,
-    x_sum: i32,
-    acc: __m256,
-) -> __m256 {
-    let dx = _mm256_set1_ps(dx);
-    let acc = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(scale, dx), acc);
-    if MIN {
-        _mm256_fmadd_ps(_mm256_set1_ps(x_sum as f32), _mm256_mul_ps(min, dx), acc)
-    } else {
-        acc
-    }
+/// How a span ends, the same for every instruction set, which names its instructions.
+macro_rules! define_span_step {
+    (
+        $features:literal, $integers:ty, $floats:ty, $set:ident, $convert:ident, $mul:ident,
+        $fmadd:ident
+    ) => {
+        /// Ends a span: `acc += sum` as the crate's head defines it. `x_sum` is Σ x of the span.
+        #[inline]
+        #[target_feature(enable = $features)]
+        pub(crate) fn span_step(
+            has_min: bool,
+            (scale, min): ($floats, $floats),
+            sum: $integers,
+            dx: f32,
+            x_sum: i32,
+            acc: $floats,
+        ) -> $floats {
+            let dx = $set(dx);
+            let acc = $fmadd($convert(sum), $mul(scale, dx), acc);
+            if has_min { $fmadd($set(x_sum as f32), $mul(min, dx), acc) } else { acc }
+        }
+    };
 }
+pub(crate) use define_span_step;
+
+define_span_step!(
+    "avx2,fma,f16c",
+    __m256i,
+    __m256,
+    _mm256_set1_ps,
+    _mm256_cvtepi32_ps,
+    _mm256_mul_ps,
+    _mm256_fmadd_ps
+);
 
 /// Σ x of a span.
 #[inline]
@@ -194,11 +210,7 @@ fn single<F: Format, const P: usize>(
             let scale = unsafe { F::scale(heads[panel], k, span, panels.scales[panel].at(block)) };
             let offset = _mm256_set1_epi32(F::OFFSET * x_sum);
             let exact = if F::OFFSET == 0 { *sum } else { _mm256_sub_epi32(*sum, offset) };
-            *acc = if F::MIN {
-                span_step::<true>(scale, exact, info.scale, x_sum, *acc)
-            } else {
-                span_step::<false>(scale, exact, info.scale, x_sum, *acc)
-            };
+            *acc = span_step(F::MIN, scale, exact, info.scale, x_sum, *acc);
             *sum = _mm256_setzero_si256();
         }
     }
@@ -276,7 +288,7 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
             for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
                 let info = &infos[block];
                 let x_sum = x_sum(SPANS, info, span % SPANS);
-                *acc = span_step::<MIN>(scale, sum, info.scale, x_sum, *acc);
+                *acc = span_step(MIN, scale, sum, info.scale, x_sum, *acc);
             }
         }
     }

@@ -129,11 +129,7 @@ pub(super) fn single<F: Format, const P: usize>(
             let min = _mm512_insertf32x8::<1>(_mm512_castps256_ps512(min), upper.1);
             let sum = _mm512_add_epi32(low[p], _mm512_slli_epi32::<8>(high[p]));
             let exact = _mm512_sub_epi32(sum, _mm512_set1_epi32(F::OFFSET * x_sum));
-            acc[p] = if F::MIN {
-                span_step::<true>((scale, min), exact, info.scale, x_sum, acc[p])
-            } else {
-                span_step::<false>((scale, min), exact, info.scale, x_sum, acc[p])
-            };
+            acc[p] = span_step(F::MIN, (scale, min), exact, info.scale, x_sum, acc[p]);
             (low[p], high[p]) = (zero, zero);
         }
     }

@@ -5,7 +5,9 @@
 use super::bytes;
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::avx2::formats::{Format, for_format};
-use crate::avx2::panels::{self as avx2, Panels, block_len, unpack, walk_panels, x_sum};
+use crate::avx2::panels::{
+    self as avx2, Panels, block_len, define_span_step, unpack, walk_panels, x_sum,
+};
 use crate::avx2::store_first;
 use crate::matmul::{Output, UnpackedPanel, streams};
 use core::arch::x86_64::*;
@@ -15,7 +17,7 @@ use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 /// Two halves of a register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(super) fn both(lower: __m256i, upper: __m256i) -> __m512i {
+fn both(lower: __m256i, upper: __m256i) -> __m512i {
     _mm512_inserti64x4::<1>(_mm512_castsi256_si512(lower), upper)
 }
 
@@ -76,7 +78,7 @@ fn single<F: Format, const P: usize>(
         for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
             // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
             let scale = unsafe { F::scale(heads[panel], 0, 0, panels.scales[panel].at(block)) };
-            *acc = avx2::span_step::<false>(scale, folded(*sum), info.scale, 0, *acc);
+            *acc = avx2::span_step(false, scale, folded(*sum), info.scale, 0, *acc);
             *sum = _mm512_setzero_si512();
         }
     }
@@ -96,24 +98,15 @@ pub(super) unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {
     unsafe { both(_mm256_loadu_si256(lower.cast()), _mm256_loadu_si256(upper.cast())) }
 }
 
-/// Ends a span: `acc += sum` as the crate's head defines it. `x_sum` is Σ x of the span.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
-pub(super) fn span_step<const MIN: bool>(
-    (scale, min): (__m512, __m512),
-    sum: __m512i,
-    dx: f32,
-    x_sum: i32,
-    acc: __m512,
-) -> __m512 {
-    let dx = _mm512_set1_ps(dx);
-    let acc = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(scale, dx), acc);
-    if MIN {
-        _mm512_fmadd_ps(_mm512_set1_ps(x_sum as f32), _mm512_mul_ps(min, dx), acc)
-    } else {
-        acc
-    }
-}
+define_span_step!(
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
+    __m512i,
+    __m512,
+    _mm512_set1_ps,
+    _mm512_cvtepi32_ps,
+    _mm512_mul_ps,
+    _mm512_fmadd_ps
+);
 
 /// Two unpacked panels, side by side in a register, times `T` tokens from `first` on.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
@@ -150,7 +143,7 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
         for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
             let info = &infos[block];
             let x_sum = x_sum(SPANS, info, span % SPANS);
-            *acc = span_step::<MIN>((scale, min), sum, info.scale, x_sum, *acc);
+            *acc = span_step(MIN, (scale, min), sum, info.scale, x_sum, *acc);
         }
     }
     [acc.map(|acc| _mm512_castps512_ps256(acc)), acc.map(|acc| _mm512_extractf32x8_ps::<1>(acc))]
