@@ -54,14 +54,10 @@ pub enum EngineError {
 pub(crate) struct Scratch {
     /// Residual stream, `(batch, dim)`.
     pub(crate) x: Vec<f32>,
-    /// Normed input, `(batch, dim)`.
-    pub(crate) normed: Vec<f32>,
     /// Output of a projection back to the stream, `(batch, dim)`.
     pub(crate) delta: Vec<f32>,
     /// Queries, `(batch, q_dim)`.
     pub(crate) q: Vec<f32>,
-    /// Attention's result, `(batch, q_dim)`.
-    pub(crate) attended: Vec<f32>,
     /// Keys, `(batch, kv_dim)`.
     pub(crate) k: Vec<f32>,
     /// Values, `(batch, kv_dim)`.
@@ -113,10 +109,8 @@ impl<'a> Engine<'a> {
         let cache = KvCache::new(config, plan.context, plan.kv)?;
         let scratch = Scratch {
             x: rows(config.dim)?,
-            normed: rows(config.dim)?,
             delta: rows(config.dim)?,
             q: rows(config.q_dim())?,
-            attended: rows(config.q_dim())?,
             k: rows(config.kv_dim())?,
             v: rows(config.kv_dim())?,
             gate: rows(config.hidden_dim)?,

@@ -20,7 +20,7 @@ use llamaboot_kernels::{
 };
 
 /// Numbers of swiglu that are worth a thread's while.
-const SWIGLU_CHUNK: usize = 512;
+const SWIGLU_PIECE: usize = 512;
 
 impl Engine<'_> {
     /// Computes `tokens` behind what is held and returns logits: `(vocab_size)` for
@@ -104,33 +104,34 @@ impl Engine<'_> {
         let s = &mut self.scratch;
         let mut product =
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
-        product.norm(&mut s.normed, &s.x[..n * dim], &layer.attn_norm, config.norm_eps);
-        product.load(&s.normed[..n * dim], dim, &[&layer.wq, &layer.wk, &layer.wv]);
+        let users = [&layer.wq, &layer.wk, &layer.wv];
+        product.load_normed(&s.x[..n * dim], &layer.attn_norm, config.norm_eps, &users);
         product.run([
             (&layer.wq, &mut s.q[..n * q_dim]),
             (&layer.wk, &mut s.k[..n * kv_dim]),
             (&layer.wv, &mut s.v[..n * kv_dim]),
         ]);
         let (pos, half) = (self.held.len(), config.head_dim / 2);
+        let rotations = &s.rotations;
+        for (rows, width) in [(&mut s.q[..n * q_dim], q_dim), (&mut s.k[..n * kv_dim], kv_dim)] {
+            for_each_chunk(self.threads, rows, width, |t, row| {
+                rotate(row, &rotations[t * half..][..half]);
+            });
+        }
         for t in 0..n {
-            let (q, k) = (&mut s.q[t * q_dim..][..q_dim], &mut s.k[t * kv_dim..][..kv_dim]);
-            let rotations = &s.rotations[t * half..][..half];
-            rotate(q, rotations);
-            rotate(k, rotations);
-            let kv = (&*k, &s.v[t * kv_dim..][..kv_dim]);
+            let kv = (&s.k[t * kv_dim..][..kv_dim], &s.v[t * kv_dim..][..kv_dim]);
             self.cache.store(self.kernels, index, pos + t, kv);
         }
-        self.attend(index, n);
+        self.load_attended(index, layer, n);
         let s = &mut self.scratch;
         let mut product =
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
-        product.load(&s.attended[..n * q_dim], q_dim, &[&layer.wo]);
         product.run([(&layer.wo, &mut s.delta[..n * dim])]);
         add(&mut s.x[..n * dim], &s.delta[..n * dim]);
     }
 
-    /// Heads of all tokens, spread over the threads.
-    fn attend(&mut self, index: usize, n: usize) {
+    /// Takes in what the heads of all tokens attend to, for `wo`.
+    fn load_attended(&mut self, index: usize, layer: &Layer<'_>, n: usize) {
         let config = &self.model.config;
         let (n_heads, head_dim) = (config.n_heads, config.head_dim);
         let group = n_heads / config.n_kv_heads;
@@ -138,13 +139,15 @@ impl Engine<'_> {
         let (cache, kernels, pos) = (&self.cache, self.kernels, self.held.len());
         let s = &mut self.scratch;
         let q = &s.q;
-        let attended = &mut s.attended[..n * n_heads * head_dim];
-        let job = |i: usize, out: &mut [f32]| {
-            let (token, head) = (i / n_heads, i % n_heads);
-            let (keys, values) = cache.head(index, head / group, pos + token + 1);
-            kernels.attend(out, &q[i * head_dim..][..head_dim], keys, values, divisor);
-        };
-        for_each_chunk(self.threads, attended, head_dim, job);
+        let mut product =
+            Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
+        product.load((n, n_heads * head_dim), head_dim, &[&layer.wo], |start, out| {
+            for (i, out) in (start / head_dim..).zip(out.chunks_exact_mut(head_dim)) {
+                let (token, head) = (i / n_heads, i % n_heads);
+                let (keys, values) = cache.head(index, head / group, pos + token + 1);
+                kernels.attend(out, &q[i * head_dim..][..head_dim], keys, values, divisor);
+            }
+        });
     }
 
     fn feed_forward(&mut self, layer: &Layer<'_>, n: usize) {
@@ -153,14 +156,13 @@ impl Engine<'_> {
         let s = &mut self.scratch;
         let mut product =
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
-        product.norm(&mut s.normed, &s.x[..n * dim], &layer.ffn_norm, config.norm_eps);
-        product.load(&s.normed[..n * dim], dim, &[&layer.w1, &layer.w3]);
+        let users = [&layer.w1, &layer.w3];
+        product.load_normed(&s.x[..n * dim], &layer.ffn_norm, config.norm_eps, &users);
         product.run([(&layer.w1, &mut s.gate[..n * hidden]), (&layer.w3, &mut s.up[..n * hidden])]);
-        let (kernels, up) = (self.kernels, &s.up[..n * hidden]);
-        for_each_chunk(self.threads, &mut s.gate[..n * hidden], SWIGLU_CHUNK, |i, gate| {
-            kernels.swiglu(gate, &up[i * SWIGLU_CHUNK..][..gate.len()]);
+        let (kernels, gate, up) = (self.kernels, &s.gate, &s.up);
+        product.load((n, hidden), SWIGLU_PIECE, &[&layer.w2], |start, out| {
+            kernels.swiglu(out, &gate[start..][..out.len()], &up[start..][..out.len()]);
         });
-        product.load(&s.gate[..n * hidden], hidden, &[&layer.w2]);
         product.run([(&layer.w2, &mut s.delta[..n * dim])]);
         add(&mut s.x[..n * dim], &s.delta[..n * dim]);
     }
@@ -177,14 +179,10 @@ impl Engine<'_> {
         let s = &mut self.scratch;
         let mut product =
             Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
-        product.norm(
-            &mut s.normed,
-            &s.x[from * dim..n * dim],
-            &self.model.output_norm,
-            config.norm_eps,
-        );
-        product.load(&s.normed[..(n - from) * dim], dim, &[&self.model.output]);
-        product.run([(&self.model.output, &mut self.logits)]);
+        let output = &self.model.output;
+        let x = &s.x[from * dim..n * dim];
+        product.load_normed(x, &self.model.output_norm, config.norm_eps, &[output]);
+        product.run([(output, &mut self.logits)]);
     }
 }
 
@@ -206,18 +204,24 @@ impl<'s> Product<'s> {
         Self { kernels, threads, activations, workspace }
     }
 
-    /// rmsnorm of each row of `x`.
-    fn norm(&self, out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
-        let width = weight.len();
-        for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            self.kernels.rmsnorm(out, x, weight, eps);
-        }
+    /// Takes in the input of the matrices `users`; see [`Activations::load`].
+    fn load(
+        &mut self,
+        shape: (usize, usize),
+        piece: usize,
+        users: &[&Tensor<'_>],
+        write: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let blocks = users.iter().any(|w| w.dtype.is_blocked());
+        self.activations.load((self.kernels, self.threads), shape, piece, blocks, write);
     }
 
-    /// Takes in rows of `cols` values that the matrices `users` will be multiplied with.
-    fn load(&mut self, x: &[f32], cols: usize, users: &[&Tensor<'_>]) {
-        let blocks = users.iter().any(|w| w.dtype.is_blocked());
-        self.activations.load(self.kernels, x, cols, blocks);
+    /// Takes in the rmsnorm of each row of `x`.
+    fn load_normed(&mut self, x: &[f32], weight: &[f32], eps: f32, users: &[&Tensor<'_>]) {
+        let (kernels, dim) = (self.kernels, weight.len());
+        self.load((x.len() / dim, dim), dim, users, |start, out| {
+            kernels.rmsnorm(out, &x[start..][..out.len()], weight, eps);
+        });
     }
 
     fn run<const N: usize>(&mut self, products: [(&Tensor<'_>, &mut [f32]); N]) {

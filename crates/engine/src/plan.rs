@@ -91,7 +91,7 @@ pub(crate) fn widest(config: &Config) -> usize {
 
 fn scratch_bytes(config: &Config, context: usize, batch: usize, threads: usize) -> u64 {
     let floats = batch
-        * (3 * config.dim + 2 * config.q_dim() + 2 * config.kv_dim() + 2 * config.hidden_dim)
+        * (2 * config.dim + config.q_dim() + 2 * config.kv_dim() + 2 * config.hidden_dim)
         + logit_rows(batch) * config.vocab_size
         + batch * config.head_dim
         + (2 * config.n_layers + 1) * config.dim;

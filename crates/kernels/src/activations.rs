@@ -7,7 +7,8 @@
 //! 15 bits keep SmolLM2's logits within 0.004 of f32 activations; 8 bits are off by 1.1 and spoil
 //! its answers. Sums of 32 products of an i8 and an i16 are exact in i32.
 
-use crate::{Aligned, Kernels, OutOfMemory, zeros};
+use crate::parallel::SharedMut;
+use crate::{Aligned, Kernels, OutOfMemory, Parallel, zeros};
 use alloc::vec::Vec;
 
 /// Values in a block.
@@ -63,23 +64,50 @@ impl Activations {
             + max_tokens * max_cols / BLOCK * size_of::<BlockInfo>()
     }
 
-    /// Takes in `tokens` rows of `cols` values each. `blocks`: also as int16 blocks, which a
-    /// product with [blocked](llamaboot_checkpoint::DType::is_blocked) weights needs.
+    /// Takes in `tokens` rows of `cols` values each. `write(start, out)` writes them, values
+    /// `start ..` of all rows one after another, in steps of `piece` values or a few times that,
+    /// which the threads take in turns. `blocks`: also as int16 blocks, which a product with
+    /// [blocked](llamaboot_checkpoint::DType::is_blocked) weights needs, in rows of whole blocks.
     ///
     /// # Panics
     /// Where there is no room for them: a bug of the caller.
-    pub fn load(&mut self, kernels: Kernels, x: &[f32], cols: usize, blocks: bool) {
-        assert!(cols <= self.max_cols && x.len() <= self.x.len(), "more activations than reserved");
-        (self.tokens, self.cols) = (x.len() / cols, cols);
-        self.x[..x.len()].copy_from_slice(x);
-        if blocks {
-            let rows = x.chunks_exact(BLOCK).zip(self.q.chunks_exact_mut(BLOCK));
-            for ((x, q), info) in rows.zip(&mut self.infos) {
-                *info = kernels.quantize(x, q);
+    pub fn load(
+        &mut self,
+        (kernels, threads): (Kernels, &dyn Parallel),
+        (tokens, cols): (usize, usize),
+        piece: usize,
+        blocks: bool,
+        write: impl Fn(usize, &mut [f32]) + Sync,
+    ) {
+        let len = tokens * cols;
+        assert!(cols <= self.max_cols && len <= self.x.len(), "more activations than reserved");
+        assert!(!blocks || cols.is_multiple_of(BLOCK), "rows of blocks");
+        (self.tokens, self.cols) = (tokens, cols);
+        let piece = if blocks { whole_blocks(piece) } else { piece };
+        let (x, q) = (SharedMut::new(&mut self.x[..len]), SharedMut::new(&mut self.q));
+        let infos = SharedMut::new(&mut self.infos);
+        let one = |number: usize| {
+            let values = number * piece..(number * piece + piece).min(len);
+            // SAFETY: each number is taken once, and pieces do not overlap.
+            let x = unsafe { x.slice(values.clone()) };
+            write(values.start, x);
+            if blocks {
+                // SAFETY: as above.
+                let q = unsafe { q.slice(values.clone()) };
+                // SAFETY: as above; pieces are whole blocks.
+                let infos = unsafe { infos.slice(values.start / BLOCK..values.end / BLOCK) };
+                let rows = x.chunks_exact(BLOCK).zip(q.chunks_exact_mut(BLOCK));
+                rows.zip(infos).for_each(|((x, q), info)| *info = kernels.quantize(x, q));
             }
-            if self.tokens == 1 {
-                kernels.split(&self.q[..cols], &mut self.split[..cols / 16]);
-            }
+        };
+        match len.div_ceil(piece) {
+            1 => one(0),
+            pieces => threads.run(&|index| {
+                (index..pieces).step_by(threads.threads()).for_each(one);
+            }),
+        }
+        if blocks && tokens == 1 {
+            kernels.split(&self.q[..cols], &mut self.split[..cols / 16]);
         }
     }
 
@@ -101,6 +129,12 @@ impl Activations {
         let blocks = self.cols / BLOCK;
         &self.infos[token * blocks..(token + 1) * blocks]
     }
+}
+
+/// The least multiple of `piece` that is whole blocks.
+fn whole_blocks(piece: usize) -> usize {
+    let twos = piece.trailing_zeros().min(BLOCK.trailing_zeros());
+    piece * (BLOCK >> twos)
 }
 
 /// Scale and reciprocal for a block whose greatest magnitude has these bits: `(scale, 1 / scale)`.

@@ -143,7 +143,7 @@ pub(crate) struct Table {
     /// `x[i] = exp(x[i] - max)`.
     pub(crate) exp_minus: unsafe fn(&mut [f32], f32),
     /// `gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]`.
-    pub(crate) swiglu: unsafe fn(&mut [f32], &[f32]),
+    pub(crate) swiglu: unsafe fn(&mut [f32], &[f32], &[f32]),
     /// 32 values into int16.
     pub(crate) quantize: unsafe fn(&[f32], &mut [i16]) -> BlockInfo,
     /// A row of int16 as bytes, where products with a single token take those.
@@ -324,14 +324,14 @@ impl Kernels {
         out.iter_mut().for_each(|x| *x /= total);
     }
 
-    /// `gate[i] = silu(gate[i]) * up[i]`.
+    /// `out[i] = silu(gate[i]) * up[i]`.
     ///
     /// # Panics
     /// Where the lengths differ.
-    pub fn swiglu(self, gate: &mut [f32], up: &[f32]) {
-        assert_eq!(gate.len(), up.len());
+    pub fn swiglu(self, out: &mut [f32], gate: &[f32], up: &[f32]) {
+        assert_eq!((gate.len(), up.len()), (out.len(), out.len()));
         // SAFETY: the CPU has the table's features; lengths agree.
-        unsafe { (self.table.swiglu)(gate, up) }
+        unsafe { (self.table.swiglu)(out, gate, up) }
     }
 
     /// f32 into the bits of f16, to the nearest, ties to even.

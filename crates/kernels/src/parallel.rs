@@ -78,6 +78,9 @@ pub fn for_each_chunk<T: Send>(
     job: impl Fn(usize, &mut [T]) + Sync,
 ) {
     let (total, count) = (out.len(), out.len().div_ceil(len));
+    if count == 1 {
+        return job(0, out);
+    }
     let out = SharedMut::new(out);
     threads.run(&|index| {
         for i in share(count, index, threads.threads()) {

@@ -158,9 +158,9 @@ fn exp_minus(x: &mut [f32], max: f32) {
     }
 }
 
-fn swiglu(gate: &mut [f32], up: &[f32]) {
-    for (gate, &up) in gate.iter_mut().zip(up) {
-        *gate = *gate / (1.0 + exp(-*gate)) * up;
+fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
+    for (out, (&gate, &up)) in out.iter_mut().zip(gate.iter().zip(up)) {
+        *out = gate / (1.0 + exp(-gate)) * up;
     }
 }
 

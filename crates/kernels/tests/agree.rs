@@ -73,7 +73,9 @@ fn product(k: Kernels, threads: &dyn Parallel, w: &Tensor<'_>, x: &[f32]) -> Vec
     let tokens = x.len() / w.cols;
     let mut space = Workspace::new(threads.threads(), w.cols).unwrap();
     let mut activations = Activations::new(tokens, w.cols).unwrap();
-    activations.load(k, x, w.cols, w.dtype.is_blocked());
+    // Pieces of four numbers, which blocks of 32 make longer.
+    let write = |start: usize, out: &mut [f32]| out.copy_from_slice(&x[start..][..out.len()]);
+    activations.load((k, threads), (tokens, w.cols), 4, w.dtype.is_blocked(), write);
     let mut out = vec![0.0; tokens * w.rows];
     k.matmul(threads, &mut space, &activations, [(w, &mut out[..])]);
     out.into_iter().map(f32::to_bits).collect()
@@ -174,7 +176,8 @@ proptest! {
             let mut x = a.clone();
             k.rmsnorm(&mut x, &a, &b, 1e-5);
             out.extend(&x);
-            k.swiglu(&mut x, &b);
+            let normed = x.clone();
+            k.swiglu(&mut x, &normed, &b);
             out.extend(&x);
             x.copy_from_slice(&a);
             k.softmax(&mut x);

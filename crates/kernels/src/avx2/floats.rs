@@ -46,13 +46,13 @@ pub(crate) fn exp_minus(x: &mut [f32], max: f32) {
 }
 
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn swiglu(gate: &mut [f32], up: &[f32]) {
+pub(crate) fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
     let one = _mm256_set1_ps(1.0);
     let sign = _mm256_set1_ps(-0.0);
-    for (gate, up) in gate.chunks_mut(8).zip(up.chunks(8)) {
-        let g = load_first(gate);
-        let silu = _mm256_div_ps(g, _mm256_add_ps(one, exp_8(_mm256_xor_ps(g, sign))));
-        store_first(gate, _mm256_mul_ps(silu, load_first(up)));
+    for ((out, gate), up) in out.chunks_mut(8).zip(gate.chunks(8)).zip(up.chunks(8)) {
+        let gate = load_first(gate);
+        let silu = _mm256_div_ps(gate, _mm256_add_ps(one, exp_8(_mm256_xor_ps(gate, sign))));
+        store_first(out, _mm256_mul_ps(silu, load_first(up)));
     }
 }
 
