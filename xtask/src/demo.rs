@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result, ensure};
 use clap::Args;
 use llamaboot_chat::{CHATS_BYTES, CHATS_FILE, CONFIG_FILE, SAMPLE_CONFIG};
 use llamaboot_image::{Content, Entry, boot_entries, write_image};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
 use xtask::qemu::{Bus, Machine};
@@ -68,9 +69,13 @@ pub(crate) fn qemu(options: &Qemu) -> Result<()> {
 
 fn boot(machine: &Machine, options: &Options) -> Result<()> {
     let kvm = !options.no_kvm && machine.runs_on_kvm();
+    // Emulated cores take each other's time.
+    let cores = if kvm { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    let machine = Machine { cores: cores.min(255) as u32, ..machine.clone() };
     let speed =
         if kvm { "on this CPU, with KVM" } else { "emulated, a few tokens a second: be patient" };
     eprintln!("demo: booting ({speed}); /poweroff ends it, and so does Ctrl-A, then X");
+    eprintln!("demo: the image stays as it is: chats and settings are gone at the end");
     let mut command = machine.command(kvm)?;
     // Keys go to the machine one by one; Ctrl-C too, since it stops an answer there.
     let at = command.get_args().position(|arg| arg == "stdio").context("no serial line")?;

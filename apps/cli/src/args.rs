@@ -290,13 +290,14 @@ pub(crate) struct Bench {
     #[arg(long, value_name = "SHAPE", conflicts_with = "model")]
     pub(crate) train: Option<TrainShape>,
     /// What computes losses and gradients; gpu wants a build with --features gpu
-    #[arg(long, value_enum, default_value = "cpu", requires = "train")]
+    #[arg(long, value_enum, default_value = "cpu", requires = "train", conflicts_with = "model")]
     pub(crate) device: DeviceName,
     /// Numbers to train with; bf16 is faster on CPUs with AVX512-BF16
-    #[arg(long, value_enum, default_value = "f32", requires = "train")]
+    #[arg(long, value_enum, default_value = "f32", requires = "train", conflicts_with = "model")]
     pub(crate) dtype: TrainType,
     /// Training steps to measure
-    #[arg(long, value_name = "N", default_value_t = 10, requires = "train")]
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(requires = "train", conflicts_with = "model")]
     #[arg(value_parser = value_parser!(u32).range(1..))]
     pub(crate) steps: u32,
     /// Tokens computed in batches

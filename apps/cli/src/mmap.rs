@@ -63,7 +63,8 @@ fn open(path: &Path) -> Result<File> {
     let name = path.display();
     // Before it is opened: a pipe would wait for its other end.
     let metadata = std::fs::metadata(path).with_context(|| format!("{name}"))?;
-    ensure!(metadata.is_file(), "{name}: expected a file, found something else");
+    let found = if metadata.is_dir() { "a folder" } else { "something else" };
+    ensure!(metadata.is_file(), "{name}: expected a file, found {found}");
     ensure!(metadata.len() > 0, "{name}: the file is empty");
     File::open(path).with_context(|| format!("{name}"))
 }

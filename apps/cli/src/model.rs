@@ -63,9 +63,14 @@ impl Loaded {
     pub(crate) fn tokenizer(&self) -> Result<Tokenizer> {
         let file = self.tokenizer_file();
         let bytes = file.as_deref().map(map).transpose()?;
+        let other = if file.is_none() && self.header.gguf.is_none() {
+            ", or name it with --tokenizer"
+        } else {
+            ""
+        };
         let named = file.unwrap_or_else(|| self.path.clone());
         let tokenizer = tokenizer_for(&self.header, bytes)
-            .map_err(|message| anyhow!("{}: {message}", named.display()))?;
+            .map_err(|message| anyhow!("{}: {message}{other}", named.display()))?;
         tell_notes(&named, &tokenizer);
         Ok(tokenizer)
     }

@@ -94,6 +94,7 @@ fn main() {
                 context: 256,
                 tokens_per_second: Some(500.0),
                 keyboard: "us",
+                doing: None,
             });
         }
         screen.refresh(&clock);

@@ -9,8 +9,7 @@
 //! stop = ["User:", "\n\n"]
 //! serial = 115200                             # speed of the serial line
 //! ```
-//! A mistake costs its own line and nothing else: it is told with the line's number, and the
-//! default is used.
+//! A mistake costs its own line and nothing else: it is told with the line's number and left out.
 
 use crate::Settings;
 use crate::text;

@@ -82,6 +82,8 @@ pub struct Status<'s> {
     pub tokens_per_second: Option<f64>,
     /// The keyboard's layout.
     pub keyboard: &'s str,
+    /// What takes its time, in place of the speed.
+    pub doing: Option<&'s str>,
 }
 
 /// A screen with a keyboard, a serial line, or both at once.

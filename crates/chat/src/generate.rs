@@ -11,6 +11,9 @@ pub trait Sink {
     /// Takes in the next piece of text: whole characters.
     fn text(&mut self, text: &str);
 
+    /// `done` of the `of` tokens of a prompt are computed, and more are to be.
+    fn reading(&mut self, _done: usize, _of: usize) {}
+
     /// Asked between tokens and between batches of a prompt; `false` stops.
     fn go_on(&mut self) -> bool;
 }
@@ -168,6 +171,7 @@ impl Generator<'_, '_> {
                 limit = (limit / 2).max(1);
             }
             asked = now;
+            sink.reading(done, prompt.len());
             sink.go_on().then_some(limit)
         })
     }

@@ -1,7 +1,7 @@
 //! What `/set`, `llamaboot.toml` and the command line change: one table of names, values and
 //! ranges.
 
-use crate::text::{self, Language, Text};
+use crate::text::{self, Language, Text, entry};
 use crate::{Layout, Template, Theme};
 use alloc::{format, string::String, string::ToString, vec, vec::Vec};
 use core::fmt::Display;
@@ -355,12 +355,10 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|setting| setting.name)
 }
 
-/// A line for each setting: its name and what it takes.
+/// The name of each setting, and what it takes.
 pub(crate) fn help(language: Language) -> String {
-    let lines = TABLE.iter().map(|Setting { name, takes, .. }| {
-        format!("  {name:19} {}\n", takes.fill(language, &[&templates()]))
-    });
-    lines.collect()
+    let takes = |setting: &Setting| setting.takes.fill(language, &[&templates()]);
+    TABLE.iter().map(|setting| entry(setting.name, &takes(setting))).collect()
 }
 
 impl Settings {
@@ -371,8 +369,11 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let setting = find(name).ok_or_else(|| not_a_setting(name, self.language))?;
         let before = self.isa;
+        let takes = setting.takes.fill(self.language, &[&templates()]);
+        if value.is_empty() {
+            return Err(text::SET_NEEDS.fill(self.language, &[&name, &takes]));
+        }
         if (setting.set)(self, value).is_none() {
-            let takes = setting.takes.fill(self.language, &[&templates()]);
             let values: [&dyn Display; 3] = [&name, &takes, &format!("{value:?}")];
             return Err(text::EXPECTED.fill(self.language, &values));
         }
@@ -415,7 +416,9 @@ impl Settings {
     /// Answers are to be right, and small models wander off at the temperature that suits stories:
     /// of 32 answers to four plain questions SmolLM2-135M had 30 right at 0.2 with a penalty of
     /// 1.05, 28 without it, which turned in circles seven times instead of twice, and 25 at 0.7.
-    /// Greedy is greedy: no penalty then.
+    /// Of twelve others, asked six times each, 51 of 72 were right so, 41 to 49 with a `min_p` of
+    /// a half, and eight of the twelve greedily: what is left is the model's. Greedy is greedy: no
+    /// penalty then.
     #[must_use]
     pub fn drawn(&self, chats: bool) -> Sampling {
         const CHAT_TEMPERATURE: f32 = 0.2;

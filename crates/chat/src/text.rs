@@ -3,7 +3,7 @@
 //!
 //! `{}` stands for a value, filled in order.
 
-use alloc::string::String;
+use alloc::{format, string::String};
 use core::fmt::{Display, Write as _};
 
 /// A language of the interface.
@@ -68,6 +68,27 @@ impl Text {
     }
 }
 
+/// Columns that a list of names and what they mean has: a narrow screen's.
+pub(crate) const COLUMNS: usize = 80;
+/// Columns of its names.
+const NAMES: usize = 19;
+
+/// A name and what it means: lines that go on below where the meaning began.
+pub(crate) fn entry(name: &str, means: &str) -> String {
+    let mut out = format!("  {name:NAMES$}");
+    let mut column = out.chars().count();
+    for word in means.split(' ') {
+        let len = word.chars().count();
+        if column + 1 + len > COLUMNS && column > NAMES + 2 {
+            out += &format!("\n{:1$}", "", NAMES + 2);
+            column = NAMES + 2;
+        }
+        out += &format!(" {word}");
+        column += 1 + len;
+    }
+    out + "\n"
+}
+
 macro_rules! texts {
     ($($name:ident: $en:literal, $fr:literal;)*) => {
         $(#[doc = $en] pub const $name: Text = Text($en, $fr);)*
@@ -84,9 +105,8 @@ texts! {
     CORE: "core", "cœur";
     CORES: "cores", "cœurs";
 
-    RESUME: "Resume the last chat ({}, {}: {})? y or n: ",
-        "Reprendre la dernière conversation ({}, {} : {}) ? o ou n : ";
-    YES: "y", "o";
+    RESUME: "The last chat: {}, {}: {}. y goes on with it, anything else begins a new one.",
+        "La dernière conversation : {}, {} : {}. o la reprend, tout le reste en commence une autre.";
     ONE_TURN: "1 question", "1 question";
     TURNS: "{} questions", "{} questions";
     RECOMPUTING: "reading the chat again", "relecture de la conversation";
@@ -94,13 +114,15 @@ texts! {
     IS_NOW: "{} is {}", "{} : {}";
     NOT_A_SETTING: "{} is not a setting; there are {}", "{} n'est pas un réglage ; il y a {}";
     EXPECTED: "{}: expected {}, found {}", "{} : attendu {}, trouvé {}";
-    SET_USAGE: "/set NAME VALUE, for example: /set temperature 0.7",
-        "/set NOM VALEUR, par exemple : /set temperature 0.7";
+    SET_NEEDS: "/set {} needs a value: {}", "/set {} demande une valeur : {}";
     NOT_A_COMMAND: "{} is not a command; /help lists them",
         "{} n'est pas une commande ; /help en donne la liste";
     NEEDS: "{} needs {}", "{} demande {}";
     TAKES_NOTHING: "{} takes nothing behind it, found {}", "{} ne prend rien de plus, trouvé {}";
-    SETTINGS: "settings, for /set:", "réglages, pour /set :";
+    SETTINGS: "Settings. /set NAME VALUE changes one until the end, for example /set top_p 0.8; \
+               llamaboot.toml keeps them. /show has their values.",
+        "Réglages. /set NOM VALEUR en change un jusqu'à la fin, par exemple /set top_p 0.8 ; \
+         llamaboot.toml les garde. /show montre leurs valeurs.";
 
     FORGOTTEN: "the conversation is forgotten", "la conversation est oubliée";
     NO_TURN: "there is no answer yet", "il n'y a pas encore de réponse";
@@ -116,6 +138,8 @@ texts! {
     SPEED: "[{} tokens, {} tokens/s]", "[{} tokens, {} tokens/s]";
     VERBOSE: "[prompt {} tokens in {} s, {} kept from before]",
         "[question : {} tokens en {} s, {} gardés d'avant]";
+    AT_MOST: "[stopped at max_tokens]", "[arrêté par max_tokens]";
+    READING: "reading {} of {}", "lecture {} sur {}";
     CUT: "the line is too long: {} characters are left out, {} are taken",
         "la ligne est trop longue : {} caractères sont laissés de côté, {} sont pris";
 
@@ -165,10 +189,12 @@ texts! {
         "anonyme : rien n'est écrit ; /incognito y met fin";
     READ: "{}: {} tokens, put before your next question",
         "{} : {} tokens, placés avant votre prochaine question";
+    READ_TOO_LONG: "{}: {} tokens, more than three quarters of the context ({}): not read",
+        "{} : {} tokens, plus des trois quarts du contexte ({}) : non lu";
     NOT_TEXT: "{}: byte {}: expected UTF-8 text", "{} : octet {} : attendu du texte UTF-8";
     FAULT_MISSING: "there is no such file", "ce fichier n'existe pas";
-    FAULT_READ_ONLY: "the stick is read-only", "la clé est en lecture seule";
-    FAULT_FULL: "the stick is full", "la clé est pleine";
+    FAULT_READ_ONLY: "this place is read-only", "cet endroit est en lecture seule";
+    FAULT_FULL: "there is no room left", "il n'y a plus de place";
     FAULT_TOO_LONG: "it is longer than {} bytes", "il dépasse {} octets";
     FAULT_NO_PLACE: "no folder was given (--home DIR)",
         "aucun dossier n'a été donné (--home DOSSIER)";
@@ -193,7 +219,7 @@ texts! {
         "demande {} de mémoire, {} sont libres : prenez un modèle plus petit";
     MODELS: "Models on this machine:", "Modèles de cette machine :";
     MENU_PROMPT: "number or arrows, then Enter: ", "numéro ou flèches, puis Entrée : ";
-    MENU_KEYBOARD: "F2: keyboard ({})", "F2 : clavier ({})";
+    MENU_KEYBOARD: "F2: keyboard ({}); Esc leaves", "F2 : clavier ({}) ; Échap quitte";
     MENU_ANOTHER: "another one: ", "un autre : ";
     KEYBOARDS: "Keyboards:", "Claviers :";
     STARTING: "starting {} in {} s; any key for the menu",
@@ -203,8 +229,9 @@ texts! {
     NO_FIRMWARE_SETTINGS: "this firmware does not show its settings on request",
         "ce micrologiciel ne montre pas ses réglages sur demande";
 
-    HELP_HELP: "lists the commands and the settings", "donne les commandes et les réglages";
-    HELP_SET: "changes a setting", "change un réglage";
+    HELP_HELP: "lists the commands", "donne les commandes";
+    HELP_SET: "changes a setting; alone it lists them",
+        "change un réglage ; seul, il en donne la liste";
     HELP_SHOW: "shows the model, the memory in use and the settings",
         "montre le modèle, la mémoire et les réglages";
     HELP_REGEN: "answers the last question again", "répond de nouveau à la dernière question";
@@ -213,26 +240,26 @@ texts! {
     HELP_EDIT: "takes the last question back into the line",
         "reprend la dernière question dans la ligne";
     HELP_CLEAR: "forgets the conversation", "oublie la conversation";
-    HELP_SYSTEM: "sets the system prompt; none leaves it out, auto takes the model's own",
-        "donne la consigne ; none l'omet, auto prend celle du modèle";
+    HELP_SYSTEM: "sets the system prompt; none leaves it out, auto is the model's",
+        "donne la consigne ; none l'omet, auto est celle du modèle";
     HELP_SAVE: "keeps the conversation under a name", "garde la conversation sous un nom";
     HELP_LOAD: "goes on with a kept conversation", "reprend une conversation gardée";
     HELP_CHATS: "lists the kept conversations", "donne les conversations gardées";
     HELP_DELETE: "deletes a kept conversation", "efface une conversation gardée";
-    HELP_INCOGNITO: "writes nothing from here on; a stick wipes its memory at the end",
-        "n'écrit plus rien ; une clé efface sa mémoire à la fin";
+    HELP_INCOGNITO: "writes nothing from here on; booted, it wipes the RAM at the end",
+        "n'écrit plus rien ; démarré, il efface la mémoire vive à la fin";
     HELP_READ: "puts a text file of the stick before the next question",
         "place un fichier texte de la clé avant la prochaine question";
     HELP_MODELS: "changes the model and keeps the conversation",
         "change de modèle et garde la conversation";
     HELP_CONTEXT: "shows what fills the context", "montre ce qui remplit le contexte";
     HELP_STATS: "counts tokens and seconds", "compte les tokens et les secondes";
-    HELP_WHY: "shows how likely each token of the answer was, and what else was",
-        "montre la probabilité de chaque token de la réponse, et les autres candidats";
-    HELP_LOGITS: "logits after these tokens (1,403,407), to compare machines",
-        "logits après ces tokens (1,403,407), pour comparer des machines";
-    HELP_BENCH: "speed with that many tokens (32) in the prompt and behind it",
-        "vitesse avec ce nombre de tokens (32) en entrée et à la suite";
+    HELP_WHY: "how likely each token of the answer was, and what else",
+        "la probabilité de chaque token de la réponse, et les autres";
+    HELP_LOGITS: "logits after these tokens, to compare machines",
+        "logits après ces tokens, pour comparer des machines";
+    HELP_BENCH: "speed of a prompt of so many tokens (32), and of as many new",
+        "vitesse d'une question d'autant de tokens (32), et d'une réponse";
     HELP_QR: "shows the last answer as a QR code, for a phone",
         "montre la réponse en code QR, pour un téléphone";
     HELP_BOOT: "starts the installed system", "démarre le système installé";
@@ -241,10 +268,10 @@ texts! {
     HELP_REBOOT: "restarts the machine", "redémarre la machine";
     HELP_POWEROFF: "switches the machine off", "éteint la machine";
     HELP_BYE: "leaves", "quitte";
-    HELP_KEYS: "stops an answer; Tab completes, Ctrl-R searches, PgUp scrolls back, \
-                \"\"\" opens a text of several lines",
+    HELP_KEYS: "stops an answer; Tab completes, Ctrl-R searches, PgUp scrolls \
+                back, \"\"\" opens and closes a text of several lines",
         "arrête une réponse ; Tab complète, Ctrl-R cherche, PgPréc remonte, \
-         \"\"\" ouvre un texte de plusieurs lignes";
+         \"\"\" ouvre et ferme un texte de plusieurs lignes";
     KEYS: "Esc or Ctrl-C", "Échap ou Ctrl-C";
 
     SET_TEMPERATURE: "0 to 5, auto (0.2 in chats, else 0.7); 0 always takes the likeliest token",
@@ -304,8 +331,7 @@ texts! {
         "on ou off ; prédit d'après le texte précédent, les réponses sont les mêmes";
 
     CONFIG_SYNTAX: "{}: line {}: {}", "{} : ligne {} : {}";
-    CONFIG_VALUE: "{}: line {}: {}; the default is used",
-        "{} : ligne {} : {} ; la valeur par défaut est prise";
+    CONFIG_VALUE: "{}: line {}: {}: left out", "{} : ligne {} : {} : laissé de côté";
     CONFIG_EXPECTED_MODEL: "model: expected a file name, found {}",
         "model : attendu un nom de fichier, trouvé {}";
     CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds, found {}",
@@ -320,6 +346,7 @@ texts! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn both_languages_take_the_same_values() {
@@ -328,6 +355,15 @@ mod tests {
             assert_eq!(places(en), places(fr), "{name}");
             assert!(!fr.is_empty() && !fr.contains("  ") || en.contains("  "), "{name}");
         }
+    }
+
+    #[test]
+    fn long_entries_go_on_below_where_they_began() {
+        let (long, indent) = ("word ".repeat(30), " ".repeat(NAMES + 3));
+        let lines = entry("/name", &long);
+        assert!(lines.lines().count() == 3, "{lines}");
+        assert!(lines.lines().skip(1).all(|line| line.starts_with(&(indent.clone() + "word"))));
+        assert_eq!(lines.split_whitespace().skip(1).collect::<Vec<_>>().join(" "), long.trim());
     }
 
     #[test]

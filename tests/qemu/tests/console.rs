@@ -206,7 +206,7 @@ fn the_chat_goes_on_without_the_stick() {
     let machine = Machine { writes: Writes::Refused, ..Machine::new(&disk.path) };
     let mut prompt = Prompt::boot(&machine);
     prompt.ask("/set max_tokens 5");
-    assert!(turn(&mut prompt).contains("not saved: the stick is read-only"));
+    assert!(turn(&mut prompt).contains("not saved: this place is read-only"));
     assert!(!turn(&mut prompt).contains("not saved"));
     drop(prompt);
 
@@ -216,7 +216,7 @@ fn the_chat_goes_on_without_the_stick() {
     let full = stick_made_by_hand(files);
     let mut prompt = Prompt::boot(&Machine::new(&full.path));
     prompt.ask("/set max_tokens 5");
-    assert!(turn(&mut prompt).contains("not saved: the stick is full"));
+    assert!(turn(&mut prompt).contains("not saved: there is no room left"));
     assert!(!turn(&mut prompt).contains("not saved"));
     drop(prompt);
 
@@ -245,16 +245,17 @@ fn power_cuts_leave_the_old_chat_or_the_new_one() {
         let mut prompt = Prompt(start(&machine));
         let resumed = cut > 0 && acknowledged > 0;
         if resumed {
-            prompt.expect("Resume the last chat (", BOOT);
-            let question = prompt.expect("? y or n: ", SHORT);
-            let turns: usize = question.split(' ').next().unwrap().parse().unwrap();
+            prompt.expect("The last chat: ", BOOT);
+            let offer = prompt.expect(" y goes on with it", SHORT);
+            let turns: usize = offer.split(' ').next().unwrap().parse().unwrap();
             assert!(
                 turns == acknowledged || turns == acknowledged + 1,
                 "cut {cut}: {turns} turns, {acknowledged} were acknowledged"
             );
             kept[turns - acknowledged] += 1;
             acknowledged = turns;
-            prompt.send("y");
+            prompt.expect(">>> ", BOOT);
+            prompt.send("y\r");
         }
         prompt.expect(">>> ", BOOT);
         if resumed {

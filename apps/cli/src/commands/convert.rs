@@ -3,12 +3,12 @@
 use crate::args::ModelFile;
 use crate::model::weights;
 use crate::progress::bar;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use llamaboot_chat::bytes_text;
 use llamaboot_convert::{Format, Target, WeightType, save};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Convert {
@@ -39,6 +39,19 @@ enum Kind {
     Q4_0,
 }
 
+/// Refuses an output that is the input: a coarser type would leave nothing to go back to. A folder
+/// counts as the safetensors in it.
+fn refuse_overwriting(input: &Path, output: &Path) -> Result<()> {
+    let folder = |path: &Path| {
+        let place = path.canonicalize().ok()?;
+        let inside = place.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+        if inside { place.parent().map(Path::to_path_buf) } else { Some(place) }
+    };
+    let same = folder(output).is_some_and(|output| folder(input) == Some(output));
+    ensure!(!same, "{}: both the input and the output", output.display());
+    Ok(())
+}
+
 pub(crate) fn run(args: &Convert) -> Result<()> {
     let kind = args.kind.map(|kind| match kind {
         Kind::F32 => WeightType::F32,
@@ -47,6 +60,7 @@ pub(crate) fn run(args: &Convert) -> Result<()> {
         Kind::Q4_0 => WeightType::Q4_0,
     });
     let target = Target::new(Format::of_output(&args.output)?, kind)?;
+    refuse_overwriting(&args.input, &args.output)?;
     let name = args.output.display();
     let model =
         weights(&ModelFile { model: args.input.clone(), tokenizer: args.tokenizer.clone() })?;

@@ -13,10 +13,11 @@ const GAUGE: usize = 10;
 
 /// The line, exactly `columns` characters.
 pub(super) fn status_text(status: &Status<'_>, columns: usize) -> String {
-    let Status { model, used, context, tokens_per_second, keyboard } = *status;
+    let Status { model, used, context, tokens_per_second, keyboard, doing } = *status;
     let gauge = gauge(used, context, GAUGE);
-    let rate = tokens_per_second.map_or_else(String::new, |rate| format!("   {rate:.1} tokens/s"));
-    let behind = format!("{gauge} {used} / {context}{rate}");
+    let rate = tokens_per_second.map(|rate| format!("{rate:.1} tokens/s"));
+    let doing = doing.map(String::from).or(rate).map(|doing| format!("   {doing}"));
+    let behind = format!("{gauge} {used} / {context}{}", doing.unwrap_or_default());
     let right = format!("{keyboard} ");
     let room = columns.saturating_sub(behind.chars().count() + right.chars().count() + 5);
     let model: String = model.chars().take(room).collect();
@@ -37,11 +38,14 @@ mod tests {
             context: 512,
             tokens_per_second: Some(12.34),
             keyboard: "fr",
+            doing: None,
         };
         assert_eq!(
             status_text(&status, 70),
             " stories260K.bin   ██░░░░░░░░ 100 / 512   12.3 tokens/s            fr "
         );
+        let doing = Some("reading 4 of 90");
+        assert!(status_text(&Status { doing, ..status }, 70).contains("512   reading 4 of 90  "));
         for columns in 1..100 {
             assert_eq!(status_text(&status, columns).chars().count(), columns);
         }

@@ -64,11 +64,7 @@ impl Session<'_> {
             }
             Err(error) => {
                 self.chat.turns = before;
-                if self.template.is_some() {
-                    self.tell(console, Style::Error, text::CLEAR_HELPS, &[&error]);
-                } else {
-                    write_styled(console, Style::Error, &format!("{error}\n"));
-                }
+                self.tell(console, Style::Error, text::CLEAR_HELPS, &[&error]);
                 false
             }
         }
@@ -82,16 +78,20 @@ impl Session<'_> {
         self.sampler.set_seed(settings.seed.unwrap_or_else(|| self.clock.micros()));
         let most = settings.max_tokens.unwrap_or(usize::MAX);
         let mut gone = self.make_room(most);
-        let (name, context) = (self.info.name.clone(), self.engine.context());
+        let (name, context, language) =
+            (self.info.name.clone(), self.engine.context(), self.language());
         let status = Status {
             model: &name,
             used: self.used(),
             context,
             tokens_per_second: None,
             keyboard: settings.keyboard.name(),
+            doing: None,
         };
+        let reading = |done: usize, of: usize| text::READING.fill(language, &[&done, &of]);
         let chats = self.template.is_some();
-        let mut sink = ConsoleSink::new(console, self.clock, &settings.stop, status, chats);
+        let mut sink =
+            ConsoleSink::new(console, self.clock, &settings.stop, status, chats, &reading);
         let mut grammar = self.grammar.as_ref().map(GrammarState::new);
         let mut decoder = StreamDecoder::new(tokens(&self.chat.turns).last());
         let (mut generated, kept) = self.stretch(&mut sink, &mut decoder, most, &mut grammar)?;
@@ -210,6 +210,7 @@ impl Session<'_> {
         match generated.stop {
             Stop::Interrupted if !answered.stopped => out += &self.line(text::STOPPED, &[]),
             Stop::ContextFull => out += &self.line(text::FULL, &[]),
+            Stop::MaxTokens => out += &self.line(text::AT_MOST, &[]),
             _ => {}
         }
         if answered.gone > 0 && !self.chat.told_full {

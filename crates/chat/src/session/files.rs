@@ -7,7 +7,7 @@ use crate::conversation::Turn;
 use crate::grammar::MAX_GRAMMAR_BYTES;
 use crate::storage::{Storage, StorageError};
 use crate::text::{self, Text};
-use crate::{Console, Grammar, Key, Progress, Style};
+use crate::{Console, Grammar, Progress, Style};
 use alloc::{format, string::String, string::ToString, vec::Vec};
 use llamaboot_tokenizer::Special;
 
@@ -141,6 +141,11 @@ impl Session<'_> {
     ) -> Result<String, String> {
         let text = self.text_file(storage, path, MAX_READ)?;
         let tokens = self.tokenizer.encode(&text, Special::Plain).len();
+        let context = self.engine.context();
+        if tokens > context / 4 * 3 {
+            let values: [&dyn core::fmt::Display; 3] = [&path, &tokens, &context];
+            return Err(text::READ_TOO_LONG.fill(self.language(), &values));
+        }
         self.chat.read = text.trim_end().to_string();
         Ok(self.line(text::READ, &[&path, &tokens]))
     }
@@ -169,7 +174,7 @@ impl Session<'_> {
         })
     }
 
-    /// Asks whether the last chat should go on, where there is one.
+    /// Offers to go on with the last chat, where there is one: see [`Session::resumes`].
     pub(super) fn offer_last_chat(&mut self, console: &mut dyn Console, storage: &mut dyn Storage) {
         if !console.is_interactive() {
             return;
@@ -177,26 +182,21 @@ impl Session<'_> {
         let Ok(Some(saved)) = chats::load(storage, "") else { return };
         let Some(last) = saved.turns.last() else { return };
         let turns = self.turns_text(saved.turns.len());
-        let question =
-            text::RESUME.fill(self.language(), &[&turns, &saved.model, &quoted(&last.user)]);
-        write_styled(console, Style::Prompt, &question);
-        let yes = text::YES.get(self.language());
-        let resumed = loop {
-            match console.read_key() {
-                Key::Char(c) if matches!(c.to_ascii_lowercase(), 'y' | 'o') => break true,
-                Key::Char('n' | 'N')
-                | Key::Enter
-                | Key::Escape
-                | Key::Interrupt
-                | Key::EndOfInput => break false,
-                _ => {}
-            }
-        };
-        console.write(if resumed { yes } else { "n" });
-        console.write("\n");
-        if resumed {
-            self.go_on_with(console, saved);
+        let values: [&dyn core::fmt::Display; 3] = [&turns, &saved.model, &quoted(&last.user)];
+        self.tell(console, Style::Note, text::RESUME, &values);
+        self.last_chat = Some(saved);
+    }
+
+    /// Whether a line answers that offer, in either language. The first question ends it.
+    pub(super) fn resumes(&mut self, console: &mut dyn Console, line: &str) -> bool {
+        let Some(saved) = self.last_chat.take_if(|_| !line.starts_with('/')) else { return false };
+        match line.trim().to_lowercase().as_str() {
+            "y" | "yes" | "o" | "oui" => self.go_on_with(console, saved),
+            "n" | "no" | "non" => {}
+            "" => self.last_chat = Some(saved),
+            _ => return false,
         }
+        true
     }
 
     /// Takes a kept chat over, shows its last turn, and computes it again: with the same model and

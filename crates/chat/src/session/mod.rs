@@ -14,11 +14,12 @@ mod sink;
 
 pub use sink::without_controls;
 
+use crate::chats::SavedChat;
 use crate::commands::{self, Verb, help};
 use crate::console::write_styled;
 use crate::conversation::{Manner, Turn, tokens};
 use crate::editor::{History, Input, MAX_CHARS, read_input};
-use crate::settings::{Choice, Format};
+use crate::settings::{self, Choice, Format};
 use crate::storage::{Storage, StorageError};
 use crate::text::{self, Language, Text};
 use crate::{Clock, Console, Grammar, Settings, Status, Style, Template, bytes_text};
@@ -72,8 +73,8 @@ pub struct Chat {
     read: String,
     /// Whose tokens the answers hold: a model's file, its length, a template's name.
     tokens_of: (String, u64, String),
-    /// Whether it was already asked if the last chat should go on.
-    resumed: bool,
+    /// Whether the last chat was offered already.
+    offered: bool,
     /// Whether it was told already that old turns are left out.
     told_full: bool,
     /// Whether it was told already that the stick keeps no more than the latest turns.
@@ -116,6 +117,8 @@ pub struct Session<'a> {
     tokens_per_second: Option<f64>,
     /// What the next line begins as.
     draft: String,
+    /// The last chat, until the first question.
+    last_chat: Option<SavedChat>,
     /// What went wrong when the chat was last kept: told once.
     save_fault: Option<StorageError>,
     begun_us: u64,
@@ -162,6 +165,7 @@ impl<'a> Session<'a> {
             totals: Totals::default(),
             tokens_per_second: None,
             draft: String::new(),
+            last_chat: None,
             save_fault: None,
             begun_us: clock.micros(),
             begun: false,
@@ -207,6 +211,9 @@ impl<'a> Session<'a> {
             if left_out > 0 {
                 self.tell(console, Style::Error, text::CUT, &[&left_out, &MAX_CHARS]);
             }
+            if !block && self.resumes(console, &line) {
+                continue;
+            }
             // What stands between fences is text, whatever it begins with.
             match commands::parse(&line, self.language()).filter(|_| !block) {
                 None => self.answer(console, storage, &line),
@@ -236,7 +243,7 @@ impl<'a> Session<'a> {
         write_styled(console, style, &self.line(text, values));
     }
 
-    /// Puts the settings into force, greets, and asks whether the last chat should go on.
+    /// Puts the settings into force, greets, and offers the last chat.
     fn begin(&mut self, console: &mut dyn Console, storage: &mut dyn Storage) {
         self.begun = true;
         let Settings { keyboard, theme, wordwrap, .. } = self.chat.settings;
@@ -264,7 +271,7 @@ impl<'a> Session<'a> {
             &cores.get(language),
         ];
         self.tell(console, Style::Note, text::GREETING, &greeting);
-        if !core::mem::replace(&mut self.chat.resumed, true) {
+        if !core::mem::replace(&mut self.chat.offered, true) {
             self.offer_last_chat(console, storage);
         }
     }
@@ -302,6 +309,10 @@ impl<'a> Session<'a> {
             }
             Verb::Help => Outcome::Say(help(self.language())),
             Verb::Show => Outcome::Say(self.show(rest)?),
+            Verb::Set if rest.is_empty() => {
+                let list = settings::help(self.language());
+                Outcome::Say(self.line(text::SETTINGS, &[]) + &list)
+            }
             Verb::Set => Outcome::Say(self.set(console, storage, rest)?),
             Verb::System if rest.is_empty() => Outcome::Say(self.show_system()),
             Verb::System => Outcome::Say(self.set(console, storage, &format!("system {rest}"))?),
@@ -340,9 +351,7 @@ impl<'a> Session<'a> {
         storage: &mut dyn Storage,
         rest: &str,
     ) -> Result<String, String> {
-        let Some((name, value)) = rest.split_once(char::is_whitespace) else {
-            return Err(self.line_of(text::SET_USAGE));
-        };
+        let (name, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
         let before = self.chat.settings.clone();
         self.chat.settings.set(name, value.trim())?;
         if let Err(message) = self.take_over(console, storage, name) {
@@ -464,6 +473,7 @@ impl<'a> Session<'a> {
             context: self.engine.context(),
             tokens_per_second: self.tokens_per_second,
             keyboard: self.chat.settings.keyboard.name(),
+            doing: None,
         });
     }
 }

@@ -6,6 +6,8 @@ use alloc::{borrow::Cow, string::String};
 
 /// How often the status line is renewed while text comes.
 const STATUS_US: u64 = 250_000;
+/// How long a prompt is read without a word.
+const READING_US: u64 = 500_000;
 
 /// A console that takes an answer.
 pub(super) struct ConsoleSink<'c> {
@@ -13,9 +15,12 @@ pub(super) struct ConsoleSink<'c> {
     clock: &'c dyn Clock,
     stops: &'c [String],
     status: Status<'c>,
+    begun_us: u64,
     start_us: u64,
     status_us: u64,
     pieces: usize,
+    /// The text that says how far the prompt is read.
+    reading: &'c dyn Fn(usize, usize) -> String,
     /// Blanks before the first word are not shown: some formats have one there.
     trimmed: bool,
     /// What was said, blanks included.
@@ -33,6 +38,7 @@ impl<'c> ConsoleSink<'c> {
         stops: &'c [String],
         status: Status<'c>,
         trimmed: bool,
+        reading: &'c dyn Fn(usize, usize) -> String,
     ) -> Self {
         let now = clock.micros();
         console.style(Style::Text);
@@ -41,9 +47,11 @@ impl<'c> ConsoleSink<'c> {
             clock,
             stops,
             status,
+            begun_us: now,
             start_us: now,
             status_us: now,
             pieces: 0,
+            reading,
             trimmed,
             answer: String::new(),
             held: String::new(),
@@ -82,12 +90,19 @@ impl Sink for ConsoleSink<'_> {
         self.show(&ready);
     }
 
+    fn reading(&mut self, done: usize, of: usize) {
+        if self.clock.micros() - self.begun_us >= READING_US {
+            let doing = (self.reading)(done, of);
+            self.console.status(&Status { doing: Some(&doing), ..self.status });
+        }
+    }
+
     fn go_on(&mut self) -> bool {
         let now = self.clock.micros();
         if self.pieces == 0 {
             self.start_us = now;
         }
-        if now - self.status_us >= STATUS_US {
+        if self.pieces > 0 && now - self.status_us >= STATUS_US {
             self.status_us = now;
             let rate = self.pieces as f64 * 1e6 / (now - self.start_us).max(1) as f64;
             let tokens_per_second = (self.pieces > 1).then_some(rate);
@@ -145,10 +160,17 @@ mod tests {
 
     fn shown(stops: &[&str], pieces: &[&str]) -> (String, bool) {
         let stops: alloc::vec::Vec<String> = stops.iter().map(|&stop| stop.into()).collect();
-        let status =
-            Status { model: "", used: 0, context: 1, tokens_per_second: None, keyboard: "" };
+        let status = Status {
+            model: "",
+            used: 0,
+            context: 1,
+            tokens_per_second: None,
+            keyboard: "",
+            doing: None,
+        };
         let mut page = Page::default();
-        let mut sink = ConsoleSink::new(&mut page, &Still, &stops, status, false);
+        let mut sink =
+            ConsoleSink::new(&mut page, &Still, &stops, status, false, &|_, _| String::new());
         for piece in pieces {
             sink.text(piece);
             if !sink.go_on() {

@@ -156,32 +156,38 @@ fn what_is_saved_goes_on_as_if_never_left() {
 
     // Another day: the last chat is offered, refused; the named one is loaded.
     let mut script = Script::new(
-        "n/set template plain\r/set max_tokens 20\r/load pets\rAnd a bird?\r/delete pets\r/chats\r/load pets\r",
+        "n\r/set template plain\r/set max_tokens 20\r/load pets\rAnd a bird?\r/delete pets\r/chats\r/load pets\r",
         &[],
     );
     let (model, tokenizer) = stories().unwrap();
     converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
-    assert!(
-        script.said.contains("Resume the last chat (3 questions, m: \"And a bird?\")? y or n: n")
-    );
+    assert!(script.said.contains("The last chat: 3 questions, m: \"And a bird?\". y goes on"));
     let answers = script.answers();
-    assert!(answers[2].starts_with("> And a cat?\n"), "{}", answers[2]);
-    assert_eq!(answers[3], bird);
-    assert!(answers[5].contains("no chats are saved"), "{}", answers[5]);
-    assert!(answers[6].contains("there is no chat pets"));
+    assert!(answers[0].trim().is_empty(), "{}", answers[0]);
+    assert!(answers[3].starts_with("> And a cat?\n"), "{}", answers[3]);
+    assert_eq!(answers[4], bird);
+    assert!(answers[6].contains("no chats are saved"), "{}", answers[6]);
+    assert!(answers[7].contains("there is no chat pets"));
 
-    // Resumed at the start, in the same words.
-    let mut script = Script::new("y/set template plain\r/context\r", &[]);
+    // Resumed at the start, in the same words: commands and empty lines come before that.
+    let mut script = Script::new("\r/set template plain\rYES\r/context\r", &[]);
     converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
-    assert!(script.said.contains("y or n: y\n> And a bird?\n"), "{}", script.said);
-    assert_eq!(script.answers()[1].lines().count(), 4, "{}", script.said);
+    assert!(script.said.contains(">>> YES\n> And a bird?\n"), "{}", script.said);
+    assert_eq!(script.answers()[3].lines().count(), 4, "{}", script.said);
+
+    // Any other line is the first question, and after it a y is one, too.
+    let text = "/set template plain\r/set max_tokens 4\ryes, a bird\ry\r/context\r";
+    let mut script = Script::new(text, &[]);
+    converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
+    let context = script.answers()[4];
+    assert!(context.contains("  yes, a bird\n") && context.contains("  y\n"), "{context}");
 }
 
 #[test]
 fn a_stick_that_cannot_be_written_costs_one_line() {
     for (fault, line) in [
-        (StorageError::ReadOnly, "not saved: the stick is read-only"),
-        (StorageError::Full, "not saved: the stick is full"),
+        (StorageError::ReadOnly, "not saved: this place is read-only"),
+        (StorageError::Full, "not saved: there is no room left"),
         (StorageError::Failed("it is gone".into()), "not saved: it is gone"),
     ] {
         let mut stick = Stick { fault: Some(fault), ..Stick::default() };

@@ -10,6 +10,7 @@ use crate::corpus::sha256;
 use crate::progress::bar;
 use anyhow::{Context as _, Result};
 use indicatif::ProgressBar;
+use llamaboot_chat::without_controls;
 use llamaboot_convert::{Format, Model, Target};
 use llamaboot_kernels::{Kernels, Parallel};
 use llamaboot_train::{Corpus, Trainer};
@@ -154,7 +155,7 @@ impl Run<'_> {
             "step {:>6}  training {:.4}  validation {val_loss}  {:.0} tokens/s  {left:.0} min left",
             row.step, row.train_loss, row.tok_s
         );
-        let shown: String = sample.text.chars().take(300).collect();
+        let shown: String = without_controls(&sample.text).chars().take(300).collect();
         let text = format!("{line}\n    {}\n", shown.trim().replace('\n', "\n    "));
         progress.suspend(|| writeln!(std::io::stdout(), "{text}"))?;
         Ok(())

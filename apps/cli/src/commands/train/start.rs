@@ -30,8 +30,8 @@ impl Start {
         let preset = recipe.preset()?.context("recipe.json: neither a preset nor a checkpoint")?;
         let pieces = match (&recipe.tokenizer, recipe.vocab) {
             (Some(path), _) => read_pieces(path)?,
-            (None, vocab) => {
-                let vocab = vocab.unwrap_or(preset.vocab_size);
+            (None, asked) => {
+                let vocab = asked.unwrap_or(preset.vocab_size);
                 let progress = bar(vocab as u64, Some("pieces"));
                 let mut show = |done, _| progress.set_position(done as u64);
                 let (train, _) = training_part(text);
@@ -40,7 +40,10 @@ impl Start {
                 progress.finish_and_clear();
                 pieces.with_context(|| {
                     let data = recipe.data.display();
-                    format!("{data}: --vocab {vocab} (or give --tokenizer FILE)")
+                    match asked {
+                        Some(_) => format!("{data}: --vocab {vocab} (or give --tokenizer FILE)"),
+                        None => format!("{data}: the preset wants --tokenizer FILE or --vocab N"),
+                    }
                 })?
             }
         };
