@@ -106,7 +106,7 @@ texts! {
     CORES: "cores", "cœurs";
 
     RESUME: "The last chat: {}, {}: {}. y goes on with it, anything else begins a new one.",
-        "La dernière conversation : {}, {} : {}. o la reprend, tout le reste en commence une autre.";
+        "La dernière conversation : {}, {} : {}. o la reprend, le reste en commence une autre.";
     ONE_TURN: "1 question", "1 question";
     TURNS: "{} questions", "{} questions";
     RECOMPUTING: "reading the chat again", "relecture de la conversation";

@@ -1,7 +1,7 @@
 //! Matrices times a batch of tokens, `out[t][r] = Σ_c w[r][c] * x[t][c]`, split over threads by
 //! rows, or by panels of eight. A batch gives exactly what its tokens give one by one.
 
-use crate::parallel::{SharedMut, share};
+use crate::parallel::{SharedMut, share, take_turns};
 use crate::{Activations, Aligned, Kernels, OutOfMemory, Parallel, scalar};
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -111,6 +111,45 @@ pub(crate) fn streams<const P: usize>(
     (steps, start + P * len..units.end)
 }
 
+/// How the units of a matrix are shared out: a long stretch for each thread, a shorter one, and two
+/// short ones, whoever takes them. So memory is read in long stretches, and a thread that is slower
+/// (a small core of a CPU that has two kinds, a core that is also used by others) does less.
+struct Stretches {
+    threads: usize,
+    count: usize,
+}
+
+impl Stretches {
+    /// For products of `work` multiplications: little work is not worth many turns.
+    fn new(threads: usize, work: usize) -> Self {
+        const WORTH: usize = 1 << 18;
+        let turns = if threads > 1 && work >= WORTH { 4 } else { 1 };
+        Self { threads, count: turns * threads }
+    }
+
+    /// Stretch `number` of `units`.
+    fn of(&self, units: usize, number: usize) -> Range<usize> {
+        let start = |number: usize| {
+            if number == self.count {
+                return units;
+            }
+            if self.count == self.threads {
+                return share(units, number, self.threads).start;
+            }
+            // In eighths of a thread's equal share: 4 for each, then 2, then 1 and 1.
+            let eighths = match number / self.threads {
+                0 => 4 * number,
+                1 => 4 * self.threads + 2 * (number - self.threads),
+                _ => 6 * self.threads + (number - 2 * self.threads),
+            };
+            let at = units * eighths / (8 * self.threads);
+            // Kernels walk pairs of panels, and four streams of them.
+            at - at % 4
+        };
+        start(number)..start(number + 1)
+    }
+}
+
 impl Kernels {
     /// `out = w · x` for every token of `x` and every `(w, out)` of `products`, all in one go of
     /// the threads; each `out` is `(tokens, w.rows)`.
@@ -130,28 +169,29 @@ impl Kernels {
             (w, SharedMut::new(out))
         });
         let spaces = SharedMut::new(&mut space.threads);
-        threads.run(&|index| {
+        let largest = products.iter().map(|(w, _)| w.rows * w.cols).max().unwrap_or(0);
+        // One token waits for memory, which all cores share.
+        let work = if x.tokens > 1 { largest * x.tokens } else { 0 };
+        let stretches = Stretches::new(threads.threads(), work);
+        take_turns(threads, N * stretches.count, |index, number| {
             // SAFETY: each index has a space of its own.
             let space = &mut unsafe { spaces.slice(index..index + 1) }[0];
-            for (w, out) in &products {
-                // A unit is a panel, or a single row behind the panels.
-                let panels = w.packed_rows / PANEL_ROWS;
-                let units = share(panels + w.rows - w.packed_rows, index, threads.threads());
-                let row_of = |unit: usize| match unit.checked_sub(panels) {
-                    Some(single) => w.packed_rows + single,
-                    None => unit * PANEL_ROWS,
-                };
-                let own = row_of(units.start)..row_of(units.end);
-                space.rows_done += (own.len() * x.tokens) as u64;
-                let split = units.end.min(panels).max(units.start);
-                let singles = row_of(split)..own.end;
-                let mut out = Output { out, stride: w.rows, own };
-                // SAFETY: `Kernels` exists only for a CPU that has the table's features.
-                unsafe {
-                    (self.table.panels)(w, units.start..split, x, &mut out, &mut space.panels)
-                };
-                self.single_rows(w, singles, x, &mut out, &mut space.row);
-            }
+            let (w, out) = &products[number / stretches.count];
+            // A unit is a panel, or a single row behind the panels.
+            let panels = w.packed_rows / PANEL_ROWS;
+            let units = stretches.of(panels + w.rows - w.packed_rows, number % stretches.count);
+            let row_of = |unit: usize| match unit.checked_sub(panels) {
+                Some(single) => w.packed_rows + single,
+                None => unit * PANEL_ROWS,
+            };
+            let own = row_of(units.start)..row_of(units.end);
+            space.rows_done += (own.len() * x.tokens) as u64;
+            let split = units.end.min(panels).max(units.start);
+            let singles = row_of(split)..own.end;
+            let mut out = Output { out, stride: w.rows, own };
+            // SAFETY: `Kernels` exists only for a CPU that has the table's features.
+            unsafe { (self.table.panels)(w, units.start..split, x, &mut out, &mut space.panels) };
+            self.single_rows(w, singles, x, &mut out, &mut space.row);
         });
     }
 
@@ -234,5 +274,28 @@ impl Kernels {
 fn widen_f32(bytes: &[u8], out: &mut [f32]) {
     for (bytes, out) in bytes.chunks_exact(4).zip(out) {
         *out = f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stretches_cover_every_unit_once() {
+        for threads in (1..10).chain([64, 256]) {
+            for work in [0, usize::MAX] {
+                let stretches = Stretches::new(threads, work);
+                for units in (0..200).chain([4000, 4001, 128_256]) {
+                    let mut end = 0;
+                    for number in 0..stretches.count {
+                        let stretch = stretches.of(units, number);
+                        assert!(stretch.start == end && stretch.end >= end, "{threads}, {units}");
+                        end = stretch.end;
+                    }
+                    assert_eq!(end, units, "{threads} threads");
+                }
+            }
+        }
     }
 }

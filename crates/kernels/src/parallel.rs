@@ -2,6 +2,7 @@
 //! computed does not depend on either. Work is always split by whole rows or whole heads.
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Something that can run one job on several threads at once.
 ///
@@ -37,6 +38,25 @@ unsafe impl Parallel for SingleThread {
 pub(crate) fn share(count: usize, index: usize, threads: usize) -> Range<usize> {
     let start = |i: usize| count / threads * i + (count % threads).min(i);
     start(index)..start(index + 1)
+}
+
+/// Calls `job(thread, number)` for each number below `count`; each thread takes the next one when
+/// it is done with one, so that none waits long for a slower one.
+pub(crate) fn take_turns(threads: &dyn Parallel, count: usize, job: impl Fn(usize, usize) + Sync) {
+    if count == 1 {
+        return job(0, 0);
+    }
+    let next = AtomicUsize::new(0);
+    threads.run(&|index| {
+        // What the jobs have written is seen by whoever comes after `run`.
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                break;
+            }
+            job(index, number);
+        }
+    });
 }
 
 /// A mutable slice that several threads write at disjoint places.
