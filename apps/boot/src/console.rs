@@ -151,7 +151,7 @@ impl Console for BootConsole {
     }
 
     fn status(&mut self, status: &Status<'_>) {
-        self.screen.status(status);
+        self.screen.status(status, self.clock);
     }
 
     fn set_keyboard(&mut self, layout: Layout) {

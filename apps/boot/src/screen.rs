@@ -131,9 +131,10 @@ impl Screen {
         }
     }
 
-    pub(crate) fn status(&mut self, status: &Status<'_>) {
+    pub(crate) fn status(&mut self, status: &Status<'_>, clock: Tsc) {
         if let Self::Page(page) = self {
             page.status(status);
+            page.refresh(&clock);
         }
     }
 

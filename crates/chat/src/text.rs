@@ -240,14 +240,14 @@ texts! {
     HELP_EDIT: "takes the last question back into the line",
         "reprend la dernière question dans la ligne";
     HELP_CLEAR: "forgets the conversation", "oublie la conversation";
-    HELP_SYSTEM: "sets the system prompt; none leaves it out, auto is the model's",
-        "donne la consigne ; none l'omet, auto est celle du modèle";
+    HELP_SYSTEM: "sets the system prompt; or none, or auto: the model's own",
+        "donne la consigne, ou none, ou auto : celle du modèle";
     HELP_SAVE: "keeps the conversation under a name", "garde la conversation sous un nom";
     HELP_LOAD: "goes on with a kept conversation", "reprend une conversation gardée";
     HELP_CHATS: "lists the kept conversations", "donne les conversations gardées";
     HELP_DELETE: "deletes a kept conversation", "efface une conversation gardée";
-    HELP_INCOGNITO: "writes nothing from here on; booted, it wipes the RAM at the end",
-        "n'écrit plus rien ; démarré, il efface la mémoire vive à la fin";
+    HELP_INCOGNITO: "writes nothing from here on; booted, also wipes the RAM",
+        "n'écrit plus rien ; la clé efface aussi la mémoire vive";
     HELP_READ: "puts a text file of the stick before the next question",
         "place un fichier texte de la clé avant la prochaine question";
     HELP_MODELS: "changes the model and keeps the conversation",
@@ -255,11 +255,11 @@ texts! {
     HELP_CONTEXT: "shows what fills the context", "montre ce qui remplit le contexte";
     HELP_STATS: "counts tokens and seconds", "compte les tokens et les secondes";
     HELP_WHY: "how likely each token of the answer was, and what else",
-        "la probabilité de chaque token de la réponse, et les autres";
+        "la probabilité de chaque token dit, et les autres";
     HELP_LOGITS: "logits after these tokens, to compare machines",
         "logits après ces tokens, pour comparer des machines";
-    HELP_BENCH: "speed of a prompt of so many tokens (32), and of as many new",
-        "vitesse d'une question d'autant de tokens (32), et d'une réponse";
+    HELP_BENCH: "speed of reading so many tokens (32), and of writing them",
+        "vitesse de lecture d'autant de tokens (32), et d'écriture";
     HELP_QR: "shows the last answer as a QR code, for a phone",
         "montre la réponse en code QR, pour un téléphone";
     HELP_BOOT: "starts the installed system", "démarre le système installé";
