@@ -69,7 +69,7 @@ pub(crate) fn qemu(options: &Qemu) -> Result<()> {
 
 fn boot(machine: &Machine, options: &Options) -> Result<()> {
     let kvm = !options.no_kvm && machine.runs_on_kvm();
-    // Emulated cores take each other's time.
+    // Emulated cores are threads of this machine, which has other work.
     let cores = if kvm { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
     let machine = Machine { cores: cores.min(255) as u32, ..machine.clone() };
     let speed =

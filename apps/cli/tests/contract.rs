@@ -87,6 +87,7 @@ fn exit_codes_and_messages() {
         (1, "bench @stories260K/stories260K.bin --isa neon", "neon"),
         (1, "bench @stories260K/stories260K.bin --prompt-tokens 500", "its context has 512"),
         (2, "bench @stories260K/stories260K.bin --threads 0", "--threads"),
+        (2, "bench @stories260K/stories260K.bin --dtype bf16", "--dtype"),
         (2, "bench @stories260K/stories260K.bin --isa mmx", "--isa"),
         (2, "bench @stories260K/stories260K.bin --kv f64", "--kv"),
         (2, "generate @stories260K/stories260K.bin -t 9", "temperature: expected 0 to 5"),

@@ -47,6 +47,38 @@ fn stories(output: &str, kind: &str) -> Option<(tempfile::TempDir, std::path::Pa
     Some((folder, path))
 }
 
+/// An output that is the input, by whatever path, would leave nothing to go back to.
+#[test]
+fn the_input_is_never_written_over() {
+    let Some((folder, gguf)) = stories("a.gguf", "f32") else { return };
+    let hf = folder.path().join("hf/");
+    stdout(&convert(&gguf, &hf, &[]));
+    let weights = hf.join("model.safetensors");
+    let before = [fs::read(&gguf).unwrap(), fs::read(&weights).unwrap()];
+    let around = folder.path().join("hf/../a.gguf");
+    let (both, beside) = ("both an input and the output", "its config.json would be lost");
+    let new = hf.join("new.safetensors");
+    for (input, output, message) in [
+        (&gguf, &gguf, both),
+        (&gguf, &around, both),
+        (&hf, &hf, both),
+        (&weights, &weights, both),
+        (&weights, &hf, beside),
+        (&hf, &weights, beside),
+        (&hf, &new, beside),
+    ] {
+        let line = stderr(&convert(input, output, &["--type", "f16"]));
+        assert!(line.contains(message), "{line}");
+    }
+    let tokenizer = folder.path().join("t.bin");
+    fs::copy(data("stories260K/tok512.bin").unwrap(), &tokenizer).unwrap();
+    let args = ["--tokenizer", tokenizer.to_str().unwrap()];
+    assert!(stderr(&convert(&weights, &tokenizer, &args)).contains(both));
+    assert_eq!(before, [fs::read(&gguf).unwrap(), fs::read(&weights).unwrap()]);
+    // A folder may hold other files.
+    stdout(&convert(&hf, &hf.join("b.gguf"), &[]));
+}
+
 /// The exact story, whichever way the weights went.
 #[test]
 fn stories_go_round() {

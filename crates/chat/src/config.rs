@@ -97,9 +97,11 @@ impl Config {
             }
             _ => match value {
                 DeValue::Array(values) if name == "stop" => {
+                    let mut settings = self.settings.clone();
                     for value in values {
-                        self.settings.set(name, &shown(value.get_ref()))?;
+                        settings.set(name, &shown(value.get_ref()))?;
                     }
+                    self.settings = settings;
                 }
                 DeValue::Array(_) | DeValue::Table(_) | DeValue::Datetime(_) => {
                     return Err(text::CONFIG_TYPE.fill(language, &[&name, &found]));

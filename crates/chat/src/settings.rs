@@ -350,6 +350,12 @@ pub(crate) fn not_a_setting(name: &str, language: Language) -> String {
     text::NOT_A_SETTING.fill(language, &[&format!("{name:?}"), &names])
 }
 
+/// The line about a setting that was given no value.
+pub(crate) fn needs(name: &str, language: Language) -> String {
+    let Some(setting) = find(name) else { return not_a_setting(name, language) };
+    text::SET_NEEDS.fill(language, &[&name, &setting.takes.fill(language, &[&templates()])])
+}
+
 /// Every setting's name.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|setting| setting.name)
@@ -369,11 +375,8 @@ impl Settings {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
         let setting = find(name).ok_or_else(|| not_a_setting(name, self.language))?;
         let before = self.isa;
-        let takes = setting.takes.fill(self.language, &[&templates()]);
-        if value.is_empty() {
-            return Err(text::SET_NEEDS.fill(self.language, &[&name, &takes]));
-        }
         if (setting.set)(self, value).is_none() {
+            let takes = setting.takes.fill(self.language, &[&templates()]);
             let values: [&dyn Display; 3] = [&name, &takes, &format!("{value:?}")];
             return Err(text::EXPECTED.fill(self.language, &values));
         }
@@ -451,6 +454,22 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_setting_is_explained() {
+        for (_, language) in Language::NAMES {
+            let help = help(language);
+            assert!(names().all(|name| help.contains(&format!("  {name} "))), "{help}");
+            assert!(help.lines().all(|line| line.chars().count() <= text::COLUMNS), "{help}");
+            assert!(names().all(|name| needs(name, language).contains(name)));
+        }
+        assert_eq!(
+            needs("top_p", Language::En),
+            "/set top_p needs a value: 0 to 1; keeps the likeliest tokens that together reach this \
+             probability"
+        );
+        assert!(needs("nope", Language::En).contains("is not a setting"));
+    }
 
     #[test]
     fn what_is_set_is_told() {

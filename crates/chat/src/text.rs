@@ -105,8 +105,9 @@ texts! {
     CORE: "core", "cœur";
     CORES: "cores", "cœurs";
 
-    RESUME: "The last chat: {}, {}: {}. y goes on with it, anything else begins a new one.",
-        "La dernière conversation : {}, {} : {}. o la reprend, le reste en commence une autre.";
+    RESUME: "The last chat: {}, {}: {}. y goes on with it, any other question begins a new one.",
+        "La dernière conversation : {}, {} : {}. o la reprend, toute autre question en commence \
+         une nouvelle.";
     ONE_TURN: "1 question", "1 question";
     TURNS: "{} questions", "{} questions";
     RECOMPUTING: "reading the chat again", "relecture de la conversation";
@@ -120,9 +121,9 @@ texts! {
     NEEDS: "{} needs {}", "{} demande {}";
     TAKES_NOTHING: "{} takes nothing behind it, found {}", "{} ne prend rien de plus, trouvé {}";
     SETTINGS: "Settings. /set NAME VALUE changes one until the end, for example /set top_p 0.8; \
-               llamaboot.toml keeps them. /show has their values.",
+               what llamaboot.toml says holds at every start. /show has their values.",
         "Réglages. /set NOM VALEUR en change un jusqu'à la fin, par exemple /set top_p 0.8 ; \
-         llamaboot.toml les garde. /show montre leurs valeurs.";
+         ce que dit llamaboot.toml vaut à chaque démarrage. /show montre leurs valeurs.";
 
     FORGOTTEN: "the conversation is forgotten", "la conversation est oubliée";
     NO_TURN: "there is no answer yet", "il n'y a pas encore de réponse";
@@ -138,7 +139,6 @@ texts! {
     SPEED: "[{} tokens, {} tokens/s]", "[{} tokens, {} tokens/s]";
     VERBOSE: "[prompt {} tokens in {} s, {} kept from before]",
         "[question : {} tokens en {} s, {} gardés d'avant]";
-    AT_MOST: "[stopped at max_tokens]", "[arrêté par max_tokens]";
     READING: "reading {} of {}", "lecture {} sur {}";
     CUT: "the line is too long: {} characters are left out, {} are taken",
         "la ligne est trop longue : {} caractères sont laissés de côté, {} sont pris";
@@ -246,8 +246,8 @@ texts! {
     HELP_LOAD: "goes on with a kept conversation", "reprend une conversation gardée";
     HELP_CHATS: "lists the kept conversations", "donne les conversations gardées";
     HELP_DELETE: "deletes a kept conversation", "efface une conversation gardée";
-    HELP_INCOGNITO: "writes nothing from here on; booted, also wipes the RAM",
-        "n'écrit plus rien ; la clé efface aussi la mémoire vive";
+    HELP_INCOGNITO: "writes nothing more; a booted PC forgets all at the end",
+        "n'écrit plus rien ; un PC démarré oublie tout à la fin";
     HELP_READ: "puts a text file of the stick before the next question",
         "place un fichier texte de la clé avant la prochaine question";
     HELP_MODELS: "changes the model and keeps the conversation",
@@ -255,11 +255,11 @@ texts! {
     HELP_CONTEXT: "shows what fills the context", "montre ce qui remplit le contexte";
     HELP_STATS: "counts tokens and seconds", "compte les tokens et les secondes";
     HELP_WHY: "how likely each token of the answer was, and what else",
-        "la probabilité de chaque token dit, et les autres";
+        "la probabilité de chaque token, et les autres candidats";
     HELP_LOGITS: "logits after these tokens, to compare machines",
         "logits après ces tokens, pour comparer des machines";
     HELP_BENCH: "speed of reading so many tokens (32), and of writing them",
-        "vitesse de lecture d'autant de tokens (32), et d'écriture";
+        "vitesse de lecture de tant de tokens (32), et d'écriture";
     HELP_QR: "shows the last answer as a QR code, for a phone",
         "montre la réponse en code QR, pour un téléphone";
     HELP_BOOT: "starts the installed system", "démarre le système installé";

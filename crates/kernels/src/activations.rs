@@ -65,8 +65,9 @@ impl Activations {
     }
 
     /// Takes in `tokens` rows of `cols` values each. `write(start, out)` writes them, values
-    /// `start ..` of all rows one after another, in steps of `piece` values or a few times that,
-    /// which the threads take in turns. `blocks`: also as int16 blocks, which a product with
+    /// `start ..` of all rows one after another: a multiple of `piece` values (the least that is
+    /// whole blocks, where there are blocks), at the end what is left; every thread has each n-th.
+    /// `blocks`: also as int16 blocks, which a product with
     /// [blocked](llamaboot_checkpoint::DType::is_blocked) weights needs, in rows of whole blocks.
     ///
     /// # Panics
@@ -150,5 +151,18 @@ pub(crate) fn scales(greatest_bits: u32) -> (f32, f32) {
     } else {
         let greatest = f32::from_bits(greatest_bits);
         (greatest / 32767.0, 32767.0 / greatest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_the_least_common_multiple_with_a_block() {
+        for piece in 1..300 {
+            let least = (1..).map(|times| times * piece).find(|n| n % BLOCK == 0);
+            assert_eq!(Some(whole_blocks(piece)), least, "{piece}");
+        }
     }
 }

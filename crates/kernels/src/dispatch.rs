@@ -142,7 +142,7 @@ pub(crate) struct Table {
     pub(crate) weighted_sum: unsafe fn(&[f32], Cached<'_>, &mut [f32], Cached<'_>),
     /// `x[i] = exp(x[i] - max)`.
     pub(crate) exp_minus: unsafe fn(&mut [f32], f32),
-    /// `gate[i] = gate[i] / (1 + exp(-gate[i])) * up[i]`.
+    /// `out[i] = gate[i] / (1 + exp(-gate[i])) * up[i]`: out, gate, up.
     pub(crate) swiglu: unsafe fn(&mut [f32], &[f32], &[f32]),
     /// 32 values into int16.
     pub(crate) quantize: unsafe fn(&[f32], &mut [i16]) -> BlockInfo,

@@ -91,9 +91,9 @@ pub(crate) struct Output<'a> {
 impl Output<'_> {
     /// The results of one token for `len` rows from `first` on.
     pub(crate) fn rows(&mut self, token: usize, first: usize, len: usize) -> &mut [f32] {
-        assert!(first >= self.own.start && first + len <= self.own.end, "another thread's rows");
+        assert!(first >= self.own.start && first + len <= self.own.end, "another turn's rows");
         let start = token * self.stride + first;
-        // SAFETY: the rows belong to this thread (see `matmul`), and the borrow of `self` keeps it
+        // SAFETY: the rows belong to this turn (see `matmul`), and the borrow of `self` keeps it
         // from holding two slices.
         unsafe { self.out.slice(start..start + len) }
     }
@@ -127,13 +127,17 @@ impl Stretches {
         Self { threads, count: turns * threads }
     }
 
-    /// Stretch `number` of `units`.
+    /// Stretch `number` of `units`. Where there are few for so many threads, only the first
+    /// stretches have any, an equal share each.
     fn of(&self, units: usize, number: usize) -> Range<usize> {
+        /// For each thread, so that the shortest stretch has two.
+        const UNITS: usize = 16;
         let start = |number: usize| {
             if number == self.count {
                 return units;
             }
-            if self.count == self.threads {
+            if self.count == self.threads || units < UNITS * self.threads {
+                let number = number.min(self.threads);
                 return share(units, number, self.threads).start;
             }
             // In eighths of a thread's equal share: 4 for each, then 2, then 1 and 1.
@@ -143,8 +147,8 @@ impl Stretches {
                 _ => 6 * self.threads + (number - 2 * self.threads),
             };
             let at = units * eighths / (8 * self.threads);
-            // Kernels walk pairs of panels, and four streams of them.
-            at - at % 4
+            // Batches walk pairs of panels.
+            at - at % 2
         };
         start(number)..start(number + 1)
     }
@@ -184,6 +188,8 @@ impl Kernels {
                 Some(single) => w.packed_rows + single,
                 None => unit * PANEL_ROWS,
             };
+            // Of this turn alone: each number is taken once, stretches of a matrix do not overlap,
+            // and each matrix has results of its own.
             let own = row_of(units.start)..row_of(units.end);
             space.rows_done += (own.len() * x.tokens) as u64;
             let split = units.end.min(panels).max(units.start);

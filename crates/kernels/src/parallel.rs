@@ -1,5 +1,5 @@
 //! Threads behind a trait: the host has std threads, bare metal has its cores, and what is
-//! computed does not depend on either. Work is always split by whole rows or whole heads.
+//! computed does not depend on either. No sum is ever split.
 
 use core::ops::Range;
 use core::sync::atomic::{AtomicUsize, Ordering};

@@ -39,16 +39,28 @@ enum Kind {
     Q4_0,
 }
 
-/// Refuses an output that is the input: a coarser type would leave nothing to go back to. A folder
-/// counts as the safetensors in it.
-fn refuse_overwriting(input: &Path, output: &Path) -> Result<()> {
-    let folder = |path: &Path| {
-        let place = path.canonicalize().ok()?;
-        let inside = place.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
-        if inside { place.parent().map(Path::to_path_buf) } else { Some(place) }
+/// Refuses an output that is one of the inputs, or safetensors beside others: what they are would
+/// be lost.
+fn refuse_overwriting(args: &Convert) -> Result<()> {
+    let output = &args.output;
+    let place = |path: &Path| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize().ok();
+        path.canonicalize().ok().or(Some(folder?.join(path.file_name()?)))
     };
-    let same = folder(output).is_some_and(|output| folder(input) == Some(output));
-    ensure!(!same, "{}: both the input and the output", output.display());
+    let inputs = [Some(&args.input), args.tokenizer.as_ref()];
+    let same = inputs.into_iter().flatten().any(|input| place(input) == place(output));
+    ensure!(!same, "{}: both an input and the output", output.display());
+    let folder = |path: &Path| {
+        let place = place(path)?;
+        let file = place.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+        if file { place.parent().map(Path::to_path_buf) } else { Some(place) }
+    };
+    ensure!(
+        folder(&args.input) != folder(output),
+        "{}: the input is in this folder, and its config.json would be lost",
+        output.display()
+    );
     Ok(())
 }
 
@@ -60,7 +72,7 @@ pub(crate) fn run(args: &Convert) -> Result<()> {
         Kind::Q4_0 => WeightType::Q4_0,
     });
     let target = Target::new(Format::of_output(&args.output)?, kind)?;
-    refuse_overwriting(&args.input, &args.output)?;
+    refuse_overwriting(args)?;
     let name = args.output.display();
     let model =
         weights(&ModelFile { model: args.input.clone(), tokenizer: args.tokenizer.clone() })?;

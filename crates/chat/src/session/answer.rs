@@ -34,11 +34,11 @@ impl Session<'_> {
         storage: &mut dyn Storage,
         line: &str,
     ) {
-        let read = core::mem::take(&mut self.chat.read);
+        let read = &self.chat.read;
         let user = if read.is_empty() { line.into() } else { format!("{read}\n\n{line}") };
         let asks = self.template.is_none() || !user.trim().is_empty();
-        if asks && !self.ask(console, storage, user) {
-            self.chat.read = read;
+        if asks && self.ask(console, storage, user) {
+            self.chat.read.clear();
         }
     }
 
@@ -64,7 +64,12 @@ impl Session<'_> {
             }
             Err(error) => {
                 self.chat.turns = before;
-                self.tell(console, Style::Error, text::CLEAR_HELPS, &[&error]);
+                // A base model's next text starts afresh by itself.
+                if self.template.is_some() || !self.chat.read.is_empty() {
+                    self.tell(console, Style::Error, text::CLEAR_HELPS, &[&error]);
+                } else {
+                    write_styled(console, Style::Error, &format!("{error}\n"));
+                }
                 false
             }
         }
@@ -210,7 +215,6 @@ impl Session<'_> {
         match generated.stop {
             Stop::Interrupted if !answered.stopped => out += &self.line(text::STOPPED, &[]),
             Stop::ContextFull => out += &self.line(text::FULL, &[]),
-            Stop::MaxTokens => out += &self.line(text::AT_MOST, &[]),
             _ => {}
         }
         if answered.gone > 0 && !self.chat.told_full {

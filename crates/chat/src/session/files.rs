@@ -140,13 +140,15 @@ impl Session<'_> {
         path: &str,
     ) -> Result<String, String> {
         let text = self.text_file(storage, path, MAX_READ)?;
-        let tokens = self.tokenizer.encode(&text, Special::Plain).len();
+        let text = text.trim_end();
+        let tokens = self.tokenizer.encode(text, Special::Plain).len();
+        // A quarter is for the question and its answer, as in `make_room`.
         let context = self.engine.context();
-        if tokens > context / 4 * 3 {
+        if tokens > context - context / 4 {
             let values: [&dyn core::fmt::Display; 3] = [&path, &tokens, &context];
             return Err(text::READ_TOO_LONG.fill(self.language(), &values));
         }
-        self.chat.read = text.trim_end().to_string();
+        self.chat.read = text.to_string();
         Ok(self.line(text::READ, &[&path, &tokens]))
     }
 
@@ -184,16 +186,21 @@ impl Session<'_> {
         let turns = self.turns_text(saved.turns.len());
         let values: [&dyn core::fmt::Display; 3] = [&turns, &saved.model, &quoted(&last.user)];
         self.tell(console, Style::Note, text::RESUME, &values);
-        self.last_chat = Some(saved);
+        self.chat.last_chat = Some(saved);
     }
 
-    /// Whether a line answers that offer, in either language. The first question ends it.
+    /// Whether a line that is no command answers that offer, in either language.
     pub(super) fn resumes(&mut self, console: &mut dyn Console, line: &str) -> bool {
-        let Some(saved) = self.last_chat.take_if(|_| !line.starts_with('/')) else { return false };
+        let Some(saved) = self.chat.last_chat.take() else { return false };
         match line.trim().to_lowercase().as_str() {
-            "y" | "yes" | "o" | "oui" => self.go_on_with(console, saved),
+            "y" | "yes" | "o" | "oui" => {
+                let read = core::mem::take(&mut self.chat.read);
+                self.go_on_with(console, saved);
+                self.chat.read = read;
+            }
             "n" | "no" | "non" => {}
-            "" => self.last_chat = Some(saved),
+            // No question either, but to a base model.
+            "" if self.template.is_some() => self.chat.last_chat = Some(saved),
             _ => return false,
         }
         true

@@ -75,6 +75,8 @@ pub struct Chat {
     tokens_of: (String, u64, String),
     /// Whether the last chat was offered already.
     offered: bool,
+    /// It, until the first question.
+    last_chat: Option<SavedChat>,
     /// Whether it was told already that old turns are left out.
     told_full: bool,
     /// Whether it was told already that the stick keeps no more than the latest turns.
@@ -117,8 +119,6 @@ pub struct Session<'a> {
     tokens_per_second: Option<f64>,
     /// What the next line begins as.
     draft: String,
-    /// The last chat, until the first question.
-    last_chat: Option<SavedChat>,
     /// What went wrong when the chat was last kept: told once.
     save_fault: Option<StorageError>,
     begun_us: u64,
@@ -165,7 +165,6 @@ impl<'a> Session<'a> {
             totals: Totals::default(),
             tokens_per_second: None,
             draft: String::new(),
-            last_chat: None,
             save_fault: None,
             begun_us: clock.micros(),
             begun: false,
@@ -211,12 +210,13 @@ impl<'a> Session<'a> {
             if left_out > 0 {
                 self.tell(console, Style::Error, text::CUT, &[&left_out, &MAX_CHARS]);
             }
-            if !block && self.resumes(console, &line) {
-                continue;
-            }
             // What stands between fences is text, whatever it begins with.
             match commands::parse(&line, self.language()).filter(|_| !block) {
-                None => self.answer(console, storage, &line),
+                None if !block && self.resumes(console, &line) => {}
+                None => {
+                    self.chat.last_chat = None;
+                    self.answer(console, storage, &line);
+                }
                 Some(Err(message)) => write_styled(console, Style::Error, &format!("{message}\n")),
                 Some(Ok((verb, rest))) => match self.obey(console, storage, verb, rest) {
                     Ok(Outcome::Say(text)) => write_styled(console, Style::Note, &text),
@@ -351,7 +351,9 @@ impl<'a> Session<'a> {
         storage: &mut dyn Storage,
         rest: &str,
     ) -> Result<String, String> {
-        let (name, value) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+        let Some((name, value)) = rest.split_once(char::is_whitespace) else {
+            return Err(settings::needs(rest, self.language()));
+        };
         let before = self.chat.settings.clone();
         self.chat.settings.set(name, value.trim())?;
         if let Err(message) = self.take_over(console, storage, name) {
@@ -452,6 +454,7 @@ impl<'a> Session<'a> {
         self.chat.turns.clear();
         (self.chat.told_full, self.chat.told_long) = (false, false);
         self.chat.read.clear();
+        self.chat.last_chat = None;
     }
 
     /// Turns that the model is told: all of them, or a base model's last text alone.

@@ -91,7 +91,12 @@ impl Sink for ConsoleSink<'_> {
     }
 
     fn reading(&mut self, done: usize, of: usize) {
-        if self.clock.micros() - self.begun_us >= READING_US {
+        let now = self.clock.micros();
+        if done == 0 {
+            self.begun_us = now;
+        }
+        if now - self.begun_us >= READING_US {
+            self.status_us = now;
             let doing = (self.reading)(done, of);
             self.console.status(&Status { doing: Some(&doing), ..self.status });
         }

@@ -170,17 +170,26 @@ fn what_is_saved_goes_on_as_if_never_left() {
     assert!(answers[7].contains("there is no chat pets"));
 
     // Resumed at the start, in the same words: commands and empty lines come before that.
-    let mut script = Script::new("\r/set template plain\rYES\r/context\r", &[]);
+    let mut script = Script::new("/set template plain\r\rYES\r/context\r", &[]);
     converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
     assert!(script.said.contains(">>> YES\n> And a bird?\n"), "{}", script.said);
     assert_eq!(script.answers()[3].lines().count(), 4, "{}", script.said);
 
     // Any other line is the first question, and after it a y is one, too.
-    let text = "/set template plain\r/set max_tokens 4\ryes, a bird\ry\r/context\r";
-    let mut script = Script::new(text, &[]);
-    converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
-    let context = script.answers()[4];
-    assert!(context.contains("  yes, a bird\n") && context.contains("  y\n"), "{context}");
+    // So is one between fences, and whatever forgets or loads a chat ends the offer.
+    for (first, lines) in [
+        ("yes, a bird\r", "  yes, a bird\n"),
+        ("\"\"\"no\"\"\"\r", "  no\n"),
+        ("/clear\r", ""),
+        ("n\r", ""),
+    ] {
+        let text = format!("/set template plain\r/set max_tokens 4\r{first}y\r/context\r");
+        let mut script = Script::new(&text, &[]);
+        converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);
+        let context = script.answers()[4];
+        assert!(context.contains(lines) && context.contains("  y\n"), "{context}");
+        assert!(!context.contains("And a bird?"), "{context}");
+    }
 }
 
 #[test]
@@ -214,8 +223,9 @@ fn a_file_goes_before_the_next_question() {
     stick.files.insert("dog.txt".into(), b"The dog is called Rex.\n".to_vec());
     stick.files.insert("bad.txt".into(), b"caf\xe9".to_vec());
     stick.files.insert("long.txt".into(), vec![b'x'; (1 << 20) + 1]);
+    stick.files.insert("full.txt".into(), "a dog ".repeat(400).into());
     let text = "/set max_tokens 4\r/read dog.txt\rWho is Rex?\r/context\r/read bad.txt\r\
-                /read no.txt\r/read long.txt\r/read d\t\r";
+                /read no.txt\r/read long.txt\r/read d\t\r/read full.txt\rAnd he?\r";
     let Some(script) = story_chat(text, 512, &mut stick) else { return };
     let answers = script.answers();
     assert!(answers[2].starts_with("dog.txt: "), "{}", answers[2]);
@@ -224,6 +234,11 @@ fn a_file_goes_before_the_next_question() {
     assert_eq!(answers[6], "no.txt: there is no such file\n");
     assert_eq!(answers[7], "long.txt: it is longer than 1048576 bytes\n");
     assert!(answers[8].starts_with("dog.txt: "), "Tab completes: {}", script.said);
+    // What cannot fit is not read, and nothing is stuck: what was read before goes with the question.
+    assert!(
+        answers[9].ends_with("tokens, more than three quarters of the context (512): not read\n")
+    );
+    assert!(answers[10].contains("[4 tokens, "), "{}", answers[10]);
 }
 
 /// `/why` tells of the very tokens of the answer; a greedy one was the likeliest each time.

@@ -108,7 +108,7 @@ impl Recipe {
             "--name {name:?}: expected letters, digits, - _ ."
         );
         ensure!(self.steps > 0, "--steps 0: expected at least 1");
-        ensure!(self.lr > 0.0, "--lr {}: expected more than 0", self.lr);
+        ensure!(self.lr > 0.0 && self.lr.is_finite(), "--lr {}: expected more than 0", self.lr);
         let every = self.every.min(self.save_every);
         ensure!(every > 0, "--every and --save-every: expected at least 1");
         Ok(self)
