@@ -116,6 +116,8 @@ pub(crate) fn streams<const P: usize>(
 /// (a small core of a CPU that has two kinds, a core that is also used by others) does less.
 struct Stretches {
     threads: usize,
+    /// Whoever is free takes the next one; otherwise there is one for each thread, always the same.
+    in_turns: bool,
     count: usize,
 }
 
@@ -123,8 +125,8 @@ impl Stretches {
     /// For products of `work` multiplications: little work is not worth many turns.
     fn new(threads: usize, work: usize) -> Self {
         const WORTH: usize = 1 << 18;
-        let turns = if threads > 1 && work >= WORTH { 4 } else { 1 };
-        Self { threads, count: turns * threads }
+        let in_turns = threads > 1 && work >= WORTH;
+        Self { threads, in_turns, count: if in_turns { 4 * threads } else { threads } }
     }
 
     /// Stretch `number` of `units`. Where there are few for so many threads, only the first
@@ -136,7 +138,7 @@ impl Stretches {
             if number == self.count {
                 return units;
             }
-            if self.count == self.threads || units < UNITS * self.threads {
+            if !self.in_turns || units < UNITS * self.threads {
                 let number = number.min(self.threads);
                 return share(units, number, self.threads).start;
             }
@@ -177,7 +179,7 @@ impl Kernels {
         // One token waits for memory, which all cores share.
         let work = if x.tokens > 1 { largest * x.tokens } else { 0 };
         let stretches = Stretches::new(threads.threads(), work);
-        take_turns(threads, N * stretches.count, |index, number| {
+        let turn = |index: usize, number: usize| {
             // SAFETY: each index has a space of its own.
             let space = &mut unsafe { spaces.slice(index..index + 1) }[0];
             let (w, out) = &products[number / stretches.count];
@@ -198,7 +200,12 @@ impl Kernels {
             // SAFETY: `Kernels` exists only for a CPU that has the table's features.
             unsafe { (self.table.panels)(w, units.start..split, x, &mut out, &mut space.panels) };
             self.single_rows(w, singles, x, &mut out, &mut space.row);
-        });
+        };
+        if stretches.in_turns {
+            take_turns(threads, N * stretches.count, turn);
+        } else {
+            threads.run(&|index| (0..N).for_each(|w| turn(index, w * stretches.count + index)));
+        }
     }
 
     /// Reads all whole 32-byte pieces of the matrices and their scales, split over threads as

@@ -43,9 +43,6 @@ pub(crate) fn share(count: usize, index: usize, threads: usize) -> Range<usize> 
 /// Calls `job(thread, number)` for each number below `count`; each thread takes the next one when
 /// it is done with one, so that none waits long for a slower one.
 pub(crate) fn take_turns(threads: &dyn Parallel, count: usize, job: impl Fn(usize, usize) + Sync) {
-    if count == 1 {
-        return job(0, 0);
-    }
     let next = AtomicUsize::new(0);
     threads.run(&|index| {
         // What the jobs have written is seen by whoever comes after `run`.
