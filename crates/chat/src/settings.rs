@@ -344,6 +344,13 @@ fn find(name: &str) -> Option<&'static Setting> {
     TABLE.iter().find(|setting| setting.name == name)
 }
 
+impl Setting {
+    /// What it takes, in words.
+    fn takes(&self, language: Language) -> String {
+        self.takes.fill(language, &[&templates()])
+    }
+}
+
 /// The line about a name that no setting has.
 pub(crate) fn not_a_setting(name: &str, language: Language) -> String {
     let names = names().collect::<Vec<_>>().join(", ");
@@ -353,7 +360,7 @@ pub(crate) fn not_a_setting(name: &str, language: Language) -> String {
 /// The line about a setting that was given no value.
 pub(crate) fn needs(name: &str, language: Language) -> String {
     let Some(setting) = find(name) else { return not_a_setting(name, language) };
-    text::SET_NEEDS.fill(language, &[&name, &setting.takes.fill(language, &[&templates()])])
+    text::SET_NEEDS.fill(language, &[&name, &setting.takes(language)])
 }
 
 /// Every setting's name.
@@ -363,8 +370,7 @@ pub(crate) fn names() -> impl Iterator<Item = &'static str> {
 
 /// The name of each setting, and what it takes.
 pub(crate) fn help(language: Language) -> String {
-    let takes = |setting: &Setting| setting.takes.fill(language, &[&templates()]);
-    TABLE.iter().map(|setting| entry(setting.name, &takes(setting))).collect()
+    TABLE.iter().map(|setting| entry(setting.name, &setting.takes(language))).collect()
 }
 
 impl Settings {
@@ -376,7 +382,7 @@ impl Settings {
         let setting = find(name).ok_or_else(|| not_a_setting(name, self.language))?;
         let before = self.isa;
         if (setting.set)(self, value).is_none() {
-            let takes = setting.takes.fill(self.language, &[&templates()]);
+            let takes = setting.takes(self.language);
             let values: [&dyn Display; 3] = [&name, &takes, &format!("{value:?}")];
             return Err(text::EXPECTED.fill(self.language, &values));
         }

@@ -29,7 +29,7 @@ mod vocabulary;
 
 pub use atomic::{Partial, write_atomically};
 pub use error::Error;
-pub use huggingface::is_safetensors;
+pub use huggingface::{is_safetensors, names_safetensors};
 pub use model::Model;
 pub use save::{Saved, save, write};
 pub use target::{Format, Target, WeightType};

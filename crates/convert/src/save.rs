@@ -47,7 +47,7 @@ pub fn save(
     target: Target,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Saved, Error> {
-    let is_folder = target.format() == Format::Safetensors && !huggingface::has_extension(path);
+    let is_folder = target.format() == Format::Safetensors && !huggingface::names_safetensors(path);
     let file = if is_folder {
         std::fs::create_dir_all(path).map_err(|e| crate::error::named(path, e))?;
         path.join(huggingface::FILE)

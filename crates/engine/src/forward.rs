@@ -122,18 +122,13 @@ impl Engine<'_> {
             let kv = (&s.k[t * kv_dim..][..kv_dim], &s.v[t * kv_dim..][..kv_dim]);
             self.cache.store(self.kernels, index, pos + t, kv);
         }
-        self.load_attended(index, layer, n);
-        let s = &mut self.scratch;
-        let mut product =
-            Product::new(self.kernels, self.threads, &mut s.activations, &mut s.workspace);
-        product.run([(&layer.wo, &mut s.delta[..n * dim])]);
-        add(&mut s.x[..n * dim], &s.delta[..n * dim]);
+        self.attend(index, layer, n);
     }
 
-    /// Takes in what the heads of all tokens attend to, for `wo`.
-    fn load_attended(&mut self, index: usize, layer: &Layer<'_>, n: usize) {
+    /// The heads of all tokens, and back to the residual stream.
+    fn attend(&mut self, index: usize, layer: &Layer<'_>, n: usize) {
         let config = &self.model.config;
-        let (n_heads, head_dim) = (config.n_heads, config.head_dim);
+        let (dim, n_heads, head_dim) = (config.dim, config.n_heads, config.head_dim);
         let group = n_heads / config.n_kv_heads;
         let divisor = llamaboot_math::sqrt(head_dim as f32);
         let (cache, kernels, pos) = (&self.cache, self.kernels, self.held.len());
@@ -148,6 +143,8 @@ impl Engine<'_> {
                 kernels.attend(out, &q[i * head_dim..][..head_dim], keys, values, divisor);
             }
         });
+        product.run([(&layer.wo, &mut s.delta[..n * dim])]);
+        add(&mut s.x[..n * dim], &s.delta[..n * dim]);
     }
 
     fn feed_forward(&mut self, layer: &Layer<'_>, n: usize) {

@@ -118,7 +118,6 @@ struct Stretches {
     threads: usize,
     /// Whoever is free takes the next one; otherwise there is one for each thread, always the same.
     in_turns: bool,
-    count: usize,
 }
 
 impl Stretches {
@@ -126,7 +125,12 @@ impl Stretches {
     fn new(threads: usize, work: usize) -> Self {
         const WORTH: usize = 1 << 18;
         let in_turns = threads > 1 && work >= WORTH;
-        Self { threads, in_turns, count: if in_turns { 4 * threads } else { threads } }
+        Self { threads, in_turns }
+    }
+
+    /// How many a matrix has.
+    fn count(&self) -> usize {
+        if self.in_turns { 4 * self.threads } else { self.threads }
     }
 
     /// Stretch `number` of `units`. Where there are few for so many threads, only the first
@@ -135,7 +139,7 @@ impl Stretches {
         /// For each thread, so that the shortest stretch has two.
         const UNITS: usize = 16;
         let start = |number: usize| {
-            if number == self.count {
+            if number == self.count() {
                 return units;
             }
             if !self.in_turns || units < UNITS * self.threads {
@@ -182,10 +186,10 @@ impl Kernels {
         let turn = |index: usize, number: usize| {
             // SAFETY: each index has a space of its own.
             let space = &mut unsafe { spaces.slice(index..index + 1) }[0];
-            let (w, out) = &products[number / stretches.count];
+            let (w, out) = &products[number / stretches.count()];
             // A unit is a panel, or a single row behind the panels.
             let panels = w.packed_rows / PANEL_ROWS;
-            let units = stretches.of(panels + w.rows - w.packed_rows, number % stretches.count);
+            let units = stretches.of(panels + w.rows - w.packed_rows, number % stretches.count());
             let row_of = |unit: usize| match unit.checked_sub(panels) {
                 Some(single) => w.packed_rows + single,
                 None => unit * PANEL_ROWS,
@@ -202,9 +206,9 @@ impl Kernels {
             self.single_rows(w, singles, x, &mut out, &mut space.row);
         };
         if stretches.in_turns {
-            take_turns(threads, N * stretches.count, turn);
+            take_turns(threads, N * stretches.count(), turn);
         } else {
-            threads.run(&|index| (0..N).for_each(|w| turn(index, w * stretches.count + index)));
+            threads.run(&|index| (0..N).for_each(|w| turn(index, w * stretches.count() + index)));
         }
     }
 
@@ -301,7 +305,7 @@ mod tests {
                 let stretches = Stretches::new(threads, work);
                 for units in (0..200).chain([4000, 4001, 128_256]) {
                     let mut end = 0;
-                    for number in 0..stretches.count {
+                    for number in 0..stretches.count() {
                         let stretch = stretches.of(units, number);
                         assert!(stretch.start == end && stretch.end >= end, "{threads}, {units}");
                         end = stretch.end;

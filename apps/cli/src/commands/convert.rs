@@ -6,7 +6,7 @@ use crate::progress::bar;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 use llamaboot_chat::bytes_text;
-use llamaboot_convert::{Format, Target, WeightType, save};
+use llamaboot_convert::{Format, Target, WeightType, names_safetensors, save};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -53,8 +53,7 @@ fn refuse_overwriting(args: &Convert) -> Result<()> {
     ensure!(!same, "{}: both an input and the output", output.display());
     let folder = |path: &Path| {
         let place = place(path)?;
-        let file = place.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
-        if file { place.parent().map(Path::to_path_buf) } else { Some(place) }
+        if names_safetensors(&place) { place.parent().map(Path::to_path_buf) } else { Some(place) }
     };
     ensure!(
         folder(&args.input) != folder(output),

@@ -83,8 +83,7 @@ impl Session<'_> {
         self.sampler.set_seed(settings.seed.unwrap_or_else(|| self.clock.micros()));
         let most = settings.max_tokens.unwrap_or(usize::MAX);
         let mut gone = self.make_room(most);
-        let (name, context, language) =
-            (self.info.name.clone(), self.engine.context(), self.language());
+        let (name, context) = (self.info.name.clone(), self.engine.context());
         let status = Status {
             model: &name,
             used: self.used(),
@@ -93,10 +92,9 @@ impl Session<'_> {
             keyboard: settings.keyboard.name(),
             doing: None,
         };
-        let reading = |done: usize, of: usize| text::READING.fill(language, &[&done, &of]);
         let chats = self.template.is_some();
         let mut sink =
-            ConsoleSink::new(console, self.clock, &settings.stop, status, chats, &reading);
+            ConsoleSink::new(console, self.clock, &settings.stop, status, chats, settings.language);
         let mut grammar = self.grammar.as_ref().map(GrammarState::new);
         let mut decoder = StreamDecoder::new(tokens(&self.chat.turns).last());
         let (mut generated, kept) = self.stretch(&mut sink, &mut decoder, most, &mut grammar)?;

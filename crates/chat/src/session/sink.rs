@@ -1,6 +1,7 @@
 //! Where generated text goes: through the search for stop texts, onto the console.
 
 use crate::generate::Sink;
+use crate::text::{self, Language};
 use crate::{Clock, Console, Status, Style};
 use alloc::{borrow::Cow, string::String};
 
@@ -19,8 +20,7 @@ pub(super) struct ConsoleSink<'c> {
     start_us: u64,
     status_us: u64,
     pieces: usize,
-    /// The text that says how far the prompt is read.
-    reading: &'c dyn Fn(usize, usize) -> String,
+    language: Language,
     /// Blanks before the first word are not shown: some formats have one there.
     trimmed: bool,
     /// What was said, blanks included.
@@ -38,7 +38,7 @@ impl<'c> ConsoleSink<'c> {
         stops: &'c [String],
         status: Status<'c>,
         trimmed: bool,
-        reading: &'c dyn Fn(usize, usize) -> String,
+        language: Language,
     ) -> Self {
         let now = clock.micros();
         console.style(Style::Text);
@@ -51,7 +51,7 @@ impl<'c> ConsoleSink<'c> {
             start_us: now,
             status_us: now,
             pieces: 0,
-            reading,
+            language,
             trimmed,
             answer: String::new(),
             held: String::new(),
@@ -97,7 +97,7 @@ impl Sink for ConsoleSink<'_> {
         }
         if now - self.begun_us >= READING_US {
             self.status_us = now;
-            let doing = (self.reading)(done, of);
+            let doing = text::READING.fill(self.language, &[&done, &of]);
             self.console.status(&Status { doing: Some(&doing), ..self.status });
         }
     }
@@ -174,8 +174,7 @@ mod tests {
             doing: None,
         };
         let mut page = Page::default();
-        let mut sink =
-            ConsoleSink::new(&mut page, &Still, &stops, status, false, &|_, _| String::new());
+        let mut sink = ConsoleSink::new(&mut page, &Still, &stops, status, false, Language::En);
         for piece in pieces {
             sink.text(piece);
             if !sink.go_on() {

@@ -36,11 +36,12 @@ const MAX_JSON_BYTES: u64 = 16 << 20;
 /// ends with `.safetensors`.
 #[must_use]
 pub fn is_safetensors(path: &Path) -> bool {
-    path.is_dir() || has_extension(path)
+    path.is_dir() || names_safetensors(path)
 }
 
 /// Whether the name ends with `.safetensors`.
-pub(crate) fn has_extension(path: &Path) -> bool {
+#[must_use]
+pub fn names_safetensors(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"))
 }
 

@@ -4,8 +4,8 @@
 //! so a file cannot ask for more than it has bytes; tensors are then read one by one.
 
 use super::{
-    CONFIG_FILE, FILE, INDEX_FILE, MAX_JSON_BYTES, TOKENIZER_FILE, config, dims, has_extension,
-    name, our_row,
+    CONFIG_FILE, FILE, INDEX_FILE, MAX_JSON_BYTES, TOKENIZER_FILE, config, dims, name,
+    names_safetensors, our_row,
 };
 use crate::error::named;
 use crate::{Error, Model, Vocabulary};
@@ -54,7 +54,7 @@ fn vocabulary(folder: &Path, given: Option<&[u8]>) -> Result<Vocabulary, Error> 
 
 /// The folder, and every file with weights.
 fn files_of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
-    if has_extension(path) && !path.is_dir() {
+    if names_safetensors(path) && !path.is_dir() {
         let folder = path.parent().map(Path::to_path_buf).unwrap_or_default();
         return Ok((folder, vec![path.to_path_buf()]));
     }
@@ -76,7 +76,7 @@ fn shard_names(json: &[u8]) -> Result<BTreeSet<String>, Error> {
     let mut names = BTreeSet::new();
     for value in map.values() {
         let name = value.as_str().filter(|name| {
-            has_extension(Path::new(name)) && !name.contains(['/', '\\', ':', '\0'])
+            names_safetensors(Path::new(name)) && !name.contains(['/', '\\', ':', '\0'])
         });
         let name = name.ok_or_else(|| Error::value("weight_map", "names of files", value))?;
         names.insert(name.to_string());
