@@ -5,6 +5,7 @@
 mod bench;
 mod chart;
 mod demo;
+mod emulate;
 mod exhaustive;
 mod tidy;
 
@@ -64,6 +65,8 @@ enum Task {
         #[arg(long)]
         gpu: bool,
     },
+    /// Run the kernels' tests on an emulated CPU with AVX-512, BF16 and AMX, some ten minutes
+    Emulate,
     /// Prove that exp is correctly rounded: all 2^32 inputs, a minute or two
     Exhaustive,
 }
@@ -98,6 +101,7 @@ fn start(task: Task) -> Result<()> {
         Task::Fuzz { cases } => fuzz(cases),
         Task::Bench(options) => bench::bench(&options),
         Task::Tidy { gpu } => tidy::tidy(gpu),
+        Task::Emulate => emulate::emulate(),
         Task::Exhaustive => {
             exhaustive::run(&[(&format!("{} kernel", Kernels::best().isa()), exp_kernel)])
         }

@@ -292,7 +292,7 @@ pub(crate) struct Bench {
     /// What computes losses and gradients; gpu wants a build with --features gpu
     #[arg(long, value_enum, default_value = "cpu", requires = "train", conflicts_with = "model")]
     pub(crate) device: DeviceName,
-    /// Numbers to train with; bf16 is faster on CPUs with AVX512-BF16
+    /// Numbers to train with; bf16 is faster on CPUs with AVX512-BF16 or AMX
     #[arg(long, value_enum, default_value = "f32", requires = "train", conflicts_with = "model")]
     pub(crate) dtype: TrainType,
     /// Training steps to measure
@@ -356,7 +356,7 @@ pub(crate) struct Image {
     pub(crate) output: PathBuf,
 }
 
-/// `--model M [--tokenizer T]` any number of times. Derived arguments lose the order between two
+/// `[--model] M [--tokenizer T]` any number of times. Derived arguments lose the order between two
 /// options, and a tokenizer belongs to the model before it, so these are read by hand.
 pub(crate) struct Models(pub(crate) Vec<ModelFile>);
 
@@ -366,13 +366,14 @@ impl Args for Models {
             let arg = Arg::new(name).long(name).value_name("FILE").help(help);
             arg.action(ArgAction::Append).value_parser(value_parser!(PathBuf))
         };
+        let models = Arg::new("models").value_name("MODEL").num_args(0..);
+        let models = models.action(ArgAction::Append).value_parser(value_parser!(PathBuf));
         command
-            .arg(file(
-                "model",
-                "A model for the image; may be given several times [default: our own, a small one \
-                 that writes like Shakespeare]",
+            .arg(models.help(
+                "Models for the image [default: our own, a small one that writes like Shakespeare]",
             ))
-            .arg(file("tokenizer", "tokenizer.bin or tokenizer.model of the --model before it"))
+            .arg(file("model", "The same; may be given several times"))
+            .arg(file("tokenizer", "tokenizer.bin or tokenizer.model of the model before it"))
     }
 
     fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
@@ -386,7 +387,9 @@ impl FromArgMatches for Models {
             let at = matches.indices_of(name).into_iter().flatten();
             at.zip(matches.get_many::<PathBuf>(name).into_iter().flatten().cloned()).collect()
         };
-        let (models, tokenizers) = (placed("model"), placed("tokenizer"));
+        let (mut models, tokenizers) = (placed("model"), placed("tokenizer"));
+        models.extend(placed("models"));
+        models.sort();
         let mut files: Vec<ModelFile> = models
             .iter()
             .map(|(_, model)| ModelFile { model: model.clone(), tokenizer: None })
@@ -396,7 +399,7 @@ impl FromArgMatches for Models {
             let file = before.checked_sub(1).and_then(|i| files.get_mut(i));
             let free = file.filter(|file| file.tokenizer.is_none()).ok_or_else(|| {
                 let text = format!(
-                    "--tokenizer {}: it goes behind the --model that it is for",
+                    "--tokenizer {}: it goes behind the model that it is for",
                     tokenizer.display()
                 );
                 clap::Error::raw(ErrorKind::ArgumentConflict, text + "\n")

@@ -77,6 +77,7 @@ fn exit_codes_and_messages() {
         (1, "generate /nonexistent", "/nonexistent"),
         (1, "generate @test-data.md", "is this a model?"),
         (1, "image --efi @test-data.md -o target/none.img", "not a boot program"),
+        (1, "image -o -", "a file or a device"),
         (1, "generate @stories260K/stories260K.bin", "no tokenizer"),
         (1, "inspect @stories260K/formats/stories260K-q8.v2.bin", "byte 37: group size"),
         (
@@ -92,8 +93,8 @@ fn exit_codes_and_messages() {
         (2, "bench @stories260K/stories260K.bin --kv f64", "--kv"),
         (2, "generate @stories260K/stories260K.bin -t 9", "temperature: expected 0 to 5"),
         (2, "tokenize @stories260K/tok512.bin", "--text"),
-        (2, "image --tokenizer a --model b", "it goes behind the --model"),
-        (2, "image --tokenizer a", "it goes behind the --model"),
+        (2, "image --tokenizer a --model b", "it goes behind the model"),
+        (2, "image --tokenizer a", "it goes behind the model"),
         (2, "frobnicate", "frobnicate"),
     ];
     for (code, args, message) in cases {
@@ -257,11 +258,14 @@ fn image_is_reproducible() {
     std::fs::write(&efi, boot_program()).unwrap();
     let images = ["a.img", "b.img"].map(|name| {
         let path = folder.path().join(name);
-        let output = command(&["image", "--model"])
+        // Models may be named with --model or without.
+        let option = (name == "a.img").then_some("--model");
+        let output = command(&["image"])
+            .args(option)
             .arg(&model)
             .arg("--tokenizer")
             .arg(&tokenizer)
-            .arg("--model")
+            .args(option)
             .arg(&gguf)
             .arg("--efi")
             .arg(&efi)

@@ -17,8 +17,27 @@ pub(crate) struct Bf16 {
     pub(crate) neighbours: unsafe fn(&[f32], &mut [u32]),
     /// See [`columns()`].
     pub(crate) columns: unsafe fn(&[f32], usize, usize, &mut [u32], usize),
-    /// With instructions of its own.
-    pub(crate) native: bool,
+    pub(crate) instructions: Option<Bf16Instructions>,
+}
+
+/// Instructions that multiply bf16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bf16Instructions {
+    /// VDPBF16PS (Zen 4, Cooper Lake and later).
+    Avx512Bf16,
+    /// TDPBF16PS, which multiplies whole tiles (Sapphire Rapids and later).
+    AmxBf16,
+}
+
+impl Bf16Instructions {
+    /// Their name in CPUs' manuals.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Avx512Bf16 => "AVX512-BF16",
+            Self::AmxBf16 => "AMX-BF16",
+        }
+    }
 }
 
 /// Bits of 2⁻⁵⁵.

@@ -17,7 +17,8 @@ pub enum Isa {
     Scalar,
     /// AVX2, FMA and F16C (x86-64 since 2013).
     Avx2,
-    /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; and BF16 where it is there.
+    /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; with its BF16 and AMX's where
+    /// they are there.
     Avx512,
 }
 
@@ -214,6 +215,10 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 => &crate::avx2::TABLE,
             #[cfg(target_arch = "x86_64")]
+            Isa::Avx512 if cpu::has_avx512_bf16() && crate::avx512::amx_may_be_used() => {
+                &crate::avx512::TABLE_AMX
+            }
+            #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if cpu::has_avx512_bf16() => &crate::avx512::TABLE_BF16,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &crate::avx512::TABLE,
@@ -362,7 +367,7 @@ impl Kernels {
 
 /// What CPUID and XGETBV say. Both are needed: firmware leaves AVX off on CPUs that have it.
 #[cfg(target_arch = "x86_64")]
-mod cpu {
+pub(crate) mod cpu {
     use core::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 
     pub(super) fn has_avx2_fma_f16c() -> bool {
@@ -402,6 +407,18 @@ mod cpu {
     pub(super) fn has_avx512_bf16() -> bool {
         const BF16: u32 = 1 << 5;
         __cpuid_count(7, 0).eax >= 1 && __cpuid_count(7, 1).eax & BF16 != 0
+    }
+
+    /// To be asked only where [`has_avx512_vnni`] is true.
+    pub(crate) fn has_amx_bf16() -> bool {
+        const BF16: u32 = 1 << 22;
+        const TILE: u32 = 1 << 24;
+        const NEEDED: u32 = BF16 | TILE;
+        /// Tiles' configuration and the tiles themselves enabled.
+        const TILE_STATE: u64 = 0b11 << 17;
+        // SAFETY: the caller has found OSXSAVE on.
+        let enabled = unsafe { xcr0() };
+        enabled & TILE_STATE == TILE_STATE && __cpuid_count(7, 0).edx & NEEDED == NEEDED
     }
 
     #[target_feature(enable = "xsave")]

@@ -14,7 +14,8 @@
 //! ```
 //!
 //! That is the whole definition, so the result depends neither on the instruction set nor on the
-//! number of threads. Around it lies the usual order of loops (Goto and van de Geijn, "Anatomy of
+//! number of threads. One exception is made for speed: AMX, where bf16 is multiplied with it, adds
+//! in an order of its own (`avx512/amx.rs`), which depends on no number of threads either. Around it lies the usual order of loops (Goto and van de Geijn, "Anatomy of
 //! High-Performance Matrix Multiplication"): a block of `b` is copied into panels of the register
 //! tile's width, by all threads together, and stays in the last cache; a block of `a` stays in the
 //! second, a panel of `b` in the first. Of `a`, only what does not lie row after row is copied,
@@ -24,6 +25,7 @@
 
 mod pack;
 
+use crate::bf16::Bf16Instructions;
 use crate::parallel::{SharedMut, for_each_chunk, share};
 use crate::{Aligned, Kernels, OutOfMemory, Parallel, SingleThread};
 use alloc::vec::Vec;
@@ -31,21 +33,19 @@ use core::ops::Range;
 
 /// Words of the longest block of k.
 const MAX_DEPTH: usize = 320;
-/// Columns of a block of `b`: a multiple of every tile's width, or its last panel would not fit.
+/// Most columns of a block of `b`; a tile takes as many whole widths as there are.
 const COLS: usize = 1008;
-/// Rows of a block of `a`: a multiple of every tile's height.
+/// Most rows of a block of `a`; as many whole heights.
 const ROWS: usize = 144;
-const _: () = assert!(COLS.is_multiple_of(16) && COLS.is_multiple_of(48));
-const _: () = assert!(ROWS.is_multiple_of(6) && ROWS.is_multiple_of(8));
 /// The most elements of a tile.
-const MAX_TILE: usize = 8 * 48;
+const MAX_TILE: usize = 32 * 32;
 
 /// What is multiplied; sums are f32 always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
     /// The numbers as they are.
     F32,
-    /// Numbers rounded to bf16: faster where [`Kernels::multiplies_bf16`] says so.
+    /// Numbers rounded to bf16: faster where [`Kernels::bf16_instructions`] names some.
     Bf16,
 }
 
@@ -125,13 +125,26 @@ type MultiplyFn = unsafe fn(&TileRows<'_>, &[u32], &mut [f32], usize, bool);
 /// How an instruction set multiplies blocks of words.
 #[derive(Clone, Copy)]
 pub(crate) struct Tile {
-    /// Height; a multiple of it is [`ROWS`].
+    /// Height.
     pub(crate) rows: usize,
     /// Width.
     pub(crate) cols: usize,
+    /// Words of a row of `a` that an instruction takes. Where they are more than one, they lie side
+    /// by side, zeros fill both blocks up to a multiple of them, and `a` has room for whole tiles.
+    pub(crate) words: usize,
     /// `out (+)= a · b` for `depth` columns of `a` and a panel `b (depth, cols)`; rows of `out` are
     /// `stride` apart.
     pub(crate) multiply: MultiplyFn,
+    /// Called on a thread before it multiplies, and after.
+    pub(crate) around: [unsafe fn(); 2],
+}
+
+impl Tile {
+    /// A tile of instructions that take a word of a row at a time and need no preparation.
+    pub(crate) const fn new(rows: usize, cols: usize, multiply: MultiplyFn) -> Self {
+        const fn nothing() {}
+        Self { rows, cols, words: 1, multiply, around: [nothing; 2] }
+    }
 }
 
 /// The rows of `a` that a tile takes: element `(i, p)` is `data[i * row_stride + p * col_stride]`.
@@ -151,6 +164,15 @@ impl TileRows<'_> {
         let last = (self.rows - 1) * self.row_stride + (self.depth - 1) * self.col_stride;
         assert!(last < self.data.len(), "a tile of a matrix");
         core::array::from_fn(|i| self.data[i.min(self.rows - 1) * self.row_stride..].as_ptr())
+    }
+
+    /// Where the first of `rows` rows begins, and how far apart they are, of a tile that takes
+    /// several words of a row together; from there on, `depth` elements of each can be read.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn side_by_side(&self, rows: usize) -> (*const u32, usize) {
+        let last = (rows - 1) * self.row_stride + self.depth;
+        assert!(self.col_stride == 1 && last <= self.data.len(), "a tile of a matrix");
+        (self.data.as_ptr(), self.row_stride)
     }
 
     /// The elements of the first row.
@@ -182,11 +204,19 @@ impl GemmSpace {
 }
 
 impl Kernels {
-    /// Whether products of bf16 have instructions of their own here. Where they have none, they are
-    /// the same, but no faster than those of f32.
+    /// The instructions that products of bf16 have here. Where there are none, they are no faster
+    /// than products of f32.
     #[must_use]
-    pub fn multiplies_bf16(self) -> bool {
-        self.table.bf16.native
+    pub fn bf16_instructions(self) -> Option<Bf16Instructions> {
+        self.table.bf16.instructions
+    }
+
+    /// Whether sums are added in this module's order, and so have the same bits as elsewhere; AMX's
+    /// are not.
+    #[must_use]
+    pub fn adds_in_order(self, precision: Precision) -> bool {
+        let instructions = self.table.bf16.instructions;
+        precision == Precision::F32 || instructions != Some(Bf16Instructions::AmxBf16)
     }
 
     fn tile(self, precision: Precision) -> Tile {
@@ -215,12 +245,13 @@ impl Kernels {
         let precision = space.precision;
         let tile = self.tile(precision);
         let (height, width, per_word) = (tile.rows, tile.cols, precision.per_word());
+        let whole = |most: usize, side: usize| most / side * side;
         let count_of_blocks = k.div_ceil(MAX_DEPTH * per_word).max(1);
         let depth = k.div_ceil(count_of_blocks).max(1).next_multiple_of(per_word);
         let (out, rooms) = (SharedMut::new(out), SharedMut::new(&mut space.a));
-        for cols in blocks(0..n, COLS) {
+        for cols in blocks(0..n, whole(COLS, width)) {
             for (number, inner) in blocks(0..k, depth).enumerate() {
-                let panel = width * precision.words(inner.len());
+                let panel = width * precision.words(inner.len()).next_multiple_of(tile.words);
                 let panels = &mut space.b[..cols.len().div_ceil(width) * panel];
                 for_each_chunk(threads, panels, panel, |number, room| {
                     let start = cols.start + number * width;
@@ -237,7 +268,7 @@ impl Kernels {
                         (room, out.slice(own.start * n..own.end * n))
                     };
                     let a = a.some_rows(&own);
-                    for rows in blocks(0..own.len(), ROWS) {
+                    for rows in blocks(0..own.len(), whole(ROWS, height)) {
                         let a = self.block_of_rows(precision, a.some_rows(&rows), &inner, room);
                         let out = &mut out[rows.start * n..rows.end * n];
                         let add = add || number > 0;
@@ -278,7 +309,9 @@ unsafe fn multiply_block(
     cols: &Range<usize>,
     add: bool,
 ) {
-    let Tile { rows: height, cols: width, multiply } = tile;
+    let Tile { rows: height, cols: width, multiply, around: [before, after], .. } = tile;
+    // SAFETY: the caller's promise.
+    unsafe { before() };
     for (b, tile_cols) in b.chunks_exact(width * a.cols).zip(blocks(cols.clone(), width)) {
         for tile_rows in blocks(0..a.rows, height) {
             let a = a.tile(&tile_rows, height);
@@ -300,6 +333,8 @@ unsafe fn multiply_block(
             }
         }
     }
+    // SAFETY: the caller's promise.
+    unsafe { after() };
 }
 
 impl<'a> Matrix<'a, u32> {

@@ -43,6 +43,7 @@ mod training;
 
 pub use activations::Activations;
 pub use adamw::AdamWStep;
+pub use bf16::Bf16Instructions;
 pub use dispatch::{Cached, Isa, Kernels, Unavailable};
 pub use gemm::{GemmSpace, Matrix, Precision};
 pub use matmul::Workspace;

@@ -31,14 +31,9 @@ pub(crate) static TABLE: Table = Table {
     float_rows,
     panels,
     adamw,
-    tile: Tile { rows: 1, cols: 1, multiply },
+    tile: Tile::new(1, 1, multiply),
     transpose,
-    bf16: Bf16 {
-        tile: Tile { rows: 1, cols: 1, multiply: multiply_bf16 },
-        neighbours,
-        columns,
-        native: false,
-    },
+    bf16: Bf16 { tile: Tile::new(1, 1, multiply_bf16), neighbours, columns, instructions: None },
     training: Training { exponentials, swiglu: swiglu_near, swiglu_backward },
 };
 

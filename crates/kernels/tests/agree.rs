@@ -103,6 +103,15 @@ fn packed(w: &Tensor<'_>) -> (Vec<u8>, Vec<u8>) {
     (data, scales)
 }
 
+/// As long as so many blocks, or longer where a block is short.
+fn cols(dtype: DType, blocks: usize) -> usize {
+    match dtype.block_len() {
+        1 => blocks * 23,
+        4 => blocks * 12,
+        len => blocks * len,
+    }
+}
+
 struct Spin;
 
 impl Park for Spin {
@@ -121,17 +130,12 @@ proptest! {
     #[test]
     fn products_agree(
         dtype in prop::sample::select(DTYPES.to_vec()),
-        // The larger products are shared out by turns.
         rows in 1..600_usize,
         blocks in 1..5_usize,
         tokens in 1..20_usize,
         seed in 1..u64::MAX,
     ) {
-        let cols = match dtype.block_len() {
-            1 => blocks * 23,
-            4 => blocks * 12,
-            len => blocks * len,
-        };
+        let cols = cols(dtype, blocks);
         let mut numbers = Numbers(seed);
         let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
         let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
@@ -147,14 +151,34 @@ proptest! {
             prop_assert_eq!(&expected, &product(k, &SingleThread, &w, &x), "packed, {}", k.isa());
             prop_assert_eq!(&expected, &one_by_one(k, &w, &x), "packed, single tokens, {}", k.isa());
         }
-        let pool = Pool::new(3, Spin);
-        let threaded = std::thread::scope(|scope| {
-            (1..3).for_each(|_| { scope.spawn(|| pool.work()); });
-            let out = product(Kernels::best(), &pool, &w, &x);
-            pool.stop();
-            out
-        });
-        prop_assert_eq!(&expected, &threaded, "three threads");
+    }
+
+    #[test]
+    fn threads_change_nothing(
+        dtype in prop::sample::select(DTYPES.to_vec()),
+        // The larger products are shared out by turns.
+        rows in 1..600_usize,
+        blocks in 1..5_usize,
+        tokens in 1..20_usize,
+        seed in 1..u64::MAX,
+    ) {
+        let mut numbers = Numbers(seed);
+        let cols = cols(dtype, blocks);
+        let (data, scales) = random_weights(dtype, rows, cols, &mut numbers);
+        let w = Tensor { dtype, rows, cols, data: &data, scales: &scales, packed_rows: 0 };
+        let x = numbers.floats(tokens * cols);
+        let (packed, packed_scales) = packed(&w);
+        let packed_rows = packable_rows(dtype, rows);
+        for w in [w, Tensor { data: &packed, scales: &packed_scales, packed_rows, ..w }] {
+            let pool = Pool::new(3, Spin);
+            let threaded = std::thread::scope(|scope| {
+                (1..3).for_each(|_| { scope.spawn(|| pool.work()); });
+                let out = product(Kernels::best(), &pool, &w, &x);
+                pool.stop();
+                out
+            });
+            prop_assert_eq!(&product(scalar(), &SingleThread, &w, &x), &threaded);
+        }
     }
 
     #[test]

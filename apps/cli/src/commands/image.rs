@@ -22,6 +22,7 @@ const SHAKESPEARE: &[u8] = include_bytes!("../../../../assets/shakespeare/shakes
 const SHAKESPEARE_CARD: &[u8] = include_bytes!("../../../../assets/shakespeare/README.md");
 
 pub(crate) fn run(args: &Image) -> Result<()> {
+    ensure!(args.output != Path::new("-"), "-o -: an image goes to a file or a device");
     let config = args.config.as_deref().map(config).transpose()?;
     let texts = [(CONFIG_FILE, config.as_deref().unwrap_or(SAMPLE_CONFIG))];
     let efi = find_efi(args.efi.as_deref())?;

@@ -193,11 +193,7 @@ impl Session<'_> {
     pub(super) fn resumes(&mut self, console: &mut dyn Console, line: &str) -> bool {
         let Some(saved) = self.chat.last_chat.take() else { return false };
         match line.trim().to_lowercase().as_str() {
-            "y" | "yes" | "o" | "oui" => {
-                let read = core::mem::take(&mut self.chat.read);
-                self.go_on_with(console, saved);
-                self.chat.read = read;
-            }
+            "y" | "yes" | "o" | "oui" => self.go_on_with(console, saved),
             "n" | "no" | "non" => {}
             // No question either, but to a base model.
             "" if self.template.is_some() => self.chat.last_chat = Some(saved),
@@ -207,9 +203,12 @@ impl Session<'_> {
     }
 
     /// Takes a kept chat over, shows its last turn, and computes it again: with the same model and
-    /// tokens, keys and values come out the same to the last bit, so they need not be kept.
+    /// tokens, keys and values come out the same to the last bit, so they need not be kept. A file
+    /// that was read still goes with the next question.
     fn go_on_with(&mut self, console: &mut dyn Console, saved: SavedChat) {
+        let read = core::mem::take(&mut self.chat.read);
         self.forget();
+        self.chat.read = read;
         self.chat.turns = saved.turns;
         self.chat.tokens_of = (saved.model, saved.model_bytes, saved.template);
         let vocab_size = self.engine.model().config().vocab_size as u32;

@@ -6,7 +6,7 @@ use crate::gemm::{Tile, TileRows};
 use core::arch::x86_64::*;
 
 pub(crate) const BF16: Bf16 =
-    Bf16 { tile: Tile { multiply, ..TILE }, neighbours, columns, native: false };
+    Bf16 { tile: Tile { multiply, ..TILE }, neighbours, columns, instructions: None };
 
 /// See [`Tile::multiply`].
 #[target_feature(enable = "avx2,fma,f16c")]

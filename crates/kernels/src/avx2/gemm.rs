@@ -9,7 +9,7 @@ const WIDTH: usize = 2;
 /// Lanes of a register.
 const LANES: usize = 8;
 
-pub(crate) const TILE: Tile = Tile { rows: ROWS, cols: WIDTH * LANES, multiply };
+pub(crate) const TILE: Tile = Tile::new(ROWS, WIDTH * LANES, multiply);
 
 /// See [`Tile::multiply`].
 #[target_feature(enable = "avx2,fma,f16c")]

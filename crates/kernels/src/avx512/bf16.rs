@@ -1,13 +1,17 @@
 //! Products of bf16 on CPUs with AVX512-BF16.
 
 use super::gemm::{TILE, tile};
-use crate::bf16::{self, Bf16, LEAST};
+use crate::bf16::{self, Bf16, Bf16Instructions, LEAST};
 use crate::gemm::{Tile, TileRows};
 use core::arch::x86_64::*;
 use core::mem::transmute;
 
-pub(crate) const BF16: Bf16 =
-    Bf16 { tile: Tile { multiply, ..TILE }, neighbours, columns, native: true };
+pub(crate) const BF16: Bf16 = Bf16 {
+    tile: Tile { multiply, ..TILE },
+    neighbours,
+    columns,
+    instructions: Some(Bf16Instructions::Avx512Bf16),
+};
 
 /// See [`Tile::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]

@@ -10,7 +10,7 @@ const WIDTH: usize = 3;
 /// Lanes of a register.
 const LANES: usize = 16;
 
-pub(crate) const TILE: Tile = Tile { rows: ROWS, cols: WIDTH * LANES, multiply };
+pub(crate) const TILE: Tile = Tile::new(ROWS, WIDTH * LANES, multiply);
 
 /// See [`Tile::multiply`].
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -25,6 +25,9 @@ impl Kernels {
         room: &'r mut [u32],
     ) -> Matrix<'r, u32> {
         let (cols, height) = (precision.words(inner.len()), self.tile(precision).rows);
+        if self.tile(precision).words > 1 {
+            return self.rows_of_words(a, inner, room);
+        }
         if a.col_stride == 1 {
             if precision == Precision::F32 {
                 let words = a.words();
@@ -52,8 +55,42 @@ impl Kernels {
         Matrix { data: room, rows: a.rows, cols, row_stride, col_stride: height }
     }
 
+    /// [`Kernels::block_of_rows`] of bf16 for a tile that takes several words of a row together:
+    /// rows of as many words as it takes, and room for those that the last tile lacks.
+    fn rows_of_words<'r>(
+        self,
+        a: Matrix<'_>,
+        inner: &Range<usize>,
+        room: &'r mut [u32],
+    ) -> Matrix<'r, u32> {
+        let (tile, used) = (self.tile(Precision::Bf16), inner.len().div_ceil(2));
+        let cols = used.next_multiple_of(tile.words);
+        let room = &mut room[..a.rows.next_multiple_of(tile.rows) * cols];
+        if a.col_stride == 1 {
+            for (row, words) in room.chunks_exact_mut(cols).take(a.rows).enumerate() {
+                let (words, behind) = words.split_at_mut(used);
+                self.round_row(&a.data[row * a.row_stride..][inner.clone()], words);
+                behind.fill(0);
+            }
+        } else {
+            // Small panels, transposed; in this order, lines of `a` are read side by side.
+            let mut panel = [0; COLUMNS * COLUMNS];
+            let panel = &mut panel[..tile.words * COLUMNS];
+            for (number, inner) in blocks(inner.clone(), 2 * tile.words).enumerate() {
+                let strips = room.chunks_mut(COLUMNS * cols).zip(blocks(0..a.rows, COLUMNS));
+                for (words, rows) in strips {
+                    self.pack_panel(Precision::Bf16, a, rows, &inner, COLUMNS, panel);
+                    let panel = Matrix::new(&*panel, tile.words, COLUMNS);
+                    let words = &mut words[number * tile.words..];
+                    self.pack_across(panel, 0..tile.words, &(0..COLUMNS), cols, words);
+                }
+            }
+        }
+        Matrix { data: room, rows: a.rows, cols, row_stride: cols, col_stride: 1 }
+    }
+
     /// Lays the columns `inner` of up to `height` rows out in a panel, with zeros below the last
-    /// row.
+    /// row and behind the last column.
     pub(super) fn pack_panel(
         self,
         precision: Precision,
@@ -63,9 +100,12 @@ impl Kernels {
         height: usize,
         panel: &mut [u32],
     ) {
+        let words = precision.words(inner.len()) * height;
         if rows.len() < height {
             panel.fill(0);
         }
+        let (panel, behind) = panel.split_at_mut(words);
+        behind.fill(0);
         match (precision, x.row_stride) {
             (Precision::F32, 1) => match height {
                 6 => pack_along::<6>(x.words(), &rows, inner, panel),

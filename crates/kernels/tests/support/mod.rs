@@ -14,7 +14,8 @@ pub(crate) fn scalar() -> Kernels {
 pub(crate) fn others() -> Vec<Kernels> {
     let found: Vec<_> = Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()).collect();
     if found.len() < Isa::ALL.len() {
-        llamaboot_test_support::skipped(&format!("this CPU has only {found:?}"));
+        let hint = "cargo xtask emulate has the others";
+        llamaboot_test_support::skipped(&format!("this CPU has only {found:?}; {hint}"));
     }
     found.into_iter().filter(|k| k.isa() != Isa::Scalar).collect()
 }

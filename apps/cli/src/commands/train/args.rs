@@ -119,13 +119,14 @@ impl TrainType {
         }
     }
 
-    /// A remark for people whose CPU does not gain by it.
-    pub(crate) fn remark(self, kernels: Kernels) -> &'static str {
-        match self {
-            Self::Bf16 if !kernels.multiplies_bf16() => {
-                " (without instructions of its own for it here: slower than f32)"
+    /// A remark on what it is multiplied with.
+    pub(crate) fn remark(self, kernels: Kernels) -> String {
+        match (self, kernels.bf16_instructions()) {
+            (Self::F32, _) => String::new(),
+            (Self::Bf16, Some(instructions)) => format!(" with {}", instructions.name()),
+            (Self::Bf16, None) => {
+                " (without instructions of its own for it here: slower than f32)".to_owned()
             }
-            _ => "",
         }
     }
 }
@@ -136,7 +137,7 @@ pub(super) struct Plan {
     /// Name of the model's files [default: the preset's, or --init's]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
-    /// Numbers to multiply; bf16 is less exact, and faster on CPUs with AVX512-BF16
+    /// Numbers to multiply; bf16 is less exact, and faster on CPUs with AVX512-BF16 or AMX
     #[arg(long, value_enum, default_value = "f32")]
     pub(super) dtype: TrainType,
     /// Updates of the weights
