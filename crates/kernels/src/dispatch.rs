@@ -19,11 +19,13 @@ pub enum Isa {
     Avx2,
     /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; and BF16 where it is there.
     Avx512,
+    /// NEON (every AArch64 CPU).
+    Neon,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Scalar];
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
 
     /// The name that `--isa` takes.
     #[must_use]
@@ -32,6 +34,7 @@ impl Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         }
     }
 
@@ -52,6 +55,7 @@ impl Isa {
             Self::Avx512 => cpu::has_avx2_fma_f16c() && cpu::has_avx512_vnni(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
+            Self::Neon => cfg!(target_arch = "aarch64"),
         }
     }
 }
@@ -100,7 +104,7 @@ impl<'a> Cached<'a> {
     }
 
     /// As they lie in memory.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::F32(x) => bytemuck::cast_slice(x),
@@ -212,13 +216,17 @@ impl Kernels {
         let table = match isa {
             Isa::Scalar => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &crate::avx2::TABLE,
+            Isa::Avx2 => &crate::simd8::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if cpu::has_avx512_bf16() => &crate::avx512::TABLE_BF16,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &crate::avx512::TABLE,
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => return Err(Unavailable(isa)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &crate::simd8::TABLE,
+            #[cfg(not(target_arch = "aarch64"))]
+            Isa::Neon => return Err(Unavailable(isa)),
         };
         Ok(Self { isa, table })
     }

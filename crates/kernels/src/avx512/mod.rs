@@ -7,12 +7,12 @@ mod gemm;
 mod panels;
 mod rows;
 
-use crate::avx2;
 use crate::bf16::Bf16;
 use crate::dispatch::Table;
+use crate::simd8;
 
 /// AVX-512 with VNNI.
-pub(crate) static TABLE: Table = table(avx2::bf16::BF16);
+pub(crate) static TABLE: Table = table(simd8::bf16::BF16);
 
 /// With AVX512-BF16 besides.
 pub(crate) static TABLE_BF16: Table = table(bf16::BF16);
@@ -25,6 +25,6 @@ const fn table(bf16: Bf16) -> Table {
         split: Some(bytes::split),
         tile: gemm::TILE,
         bf16,
-        ..avx2::TABLE
+        ..simd8::TABLE
     }
 }
