@@ -3,7 +3,7 @@
 use crate::args::{ModelFile, Run};
 use crate::mmap::{map, read};
 use crate::threads;
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
 use llamaboot_convert::is_safetensors;
