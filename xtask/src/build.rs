@@ -16,6 +16,27 @@ pub struct Toolchain {
     linker: Option<PathBuf>,
 }
 
+impl Toolchain {
+    /// A cargo, at the checkout's root, that can build the library for other targets.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut cargo = Command::new(&self.cargo);
+        cargo.current_dir(root()).env("RUSTC", &self.rustc).env("RUSTC_BOOTSTRAP", "1");
+        // The outer `cargo xtask` leaves these behind; they name another toolchain.
+        for name in [
+            "RUSTUP_TOOLCHAIN",
+            "CARGO",
+            "RUSTFLAGS",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+        ] {
+            if self.cargo.is_absolute() || name.contains("FLAGS") || name.contains("TARGET") {
+                cargo.env_remove(name);
+            }
+        }
+        cargo
+    }
+}
+
 /// rustup's active toolchain where it has `rust-src`, else the distribution's.
 #[must_use]
 pub fn toolchain() -> Option<Toolchain> {
@@ -55,25 +76,14 @@ pub fn build() -> Result<PathBuf> {
     let toolchain =
         toolchain().context("no compiler with library sources: run `cargo xtask setup`")?;
     let target_dir = root().join("target/uefi");
-    let mut cargo = Command::new(&toolchain.cargo);
+    let mut cargo = toolchain.cargo();
     cargo
-        .current_dir(root())
         .args(["build", "--package", "llamaboot-boot", "--release"])
         .args(["--target", "targets/x86_64-uefi.json", "-Zjson-target-spec"])
         .args(["-Zbuild-std=core,alloc,compiler_builtins"])
         .args(["-Zbuild-std-features=compiler-builtins-mem"])
         .arg("--target-dir")
-        .arg(&target_dir)
-        .env("RUSTC", &toolchain.rustc)
-        .env("RUSTC_BOOTSTRAP", "1");
-    // The outer `cargo xtask` leaves these behind; they name another toolchain.
-    for name in
-        ["RUSTUP_TOOLCHAIN", "CARGO", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"]
-    {
-        if toolchain.cargo.is_absolute() || name.contains("FLAGS") || name.contains("TARGET") {
-            cargo.env_remove(name);
-        }
-    }
+        .arg(&target_dir);
     match (&toolchain.linker, on_path("rust-lld")) {
         (Some(folder), _) => {
             let path = std::env::var_os("PATH").unwrap_or_default();

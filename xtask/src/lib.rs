@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod aarch64;
 pub mod build;
 pub mod qemu;
 pub mod setup;

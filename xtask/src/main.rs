@@ -9,13 +9,13 @@ mod emulate;
 mod exhaustive;
 mod tidy;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use llamaboot_kernels::Kernels;
 use std::collections::BTreeSet;
 use std::process::{Command, ExitCode};
 use std::sync::LazyLock;
-use xtask::{build, root, run, setup};
+use xtask::{aarch64, build, root, run, setup};
 
 /// Development tasks of llamaboot.
 #[derive(Parser)]
@@ -40,8 +40,11 @@ enum Task {
     /// Run every test: unit, golden, property, and real boots in QEMU
     Test {
         /// Run the tests of training on a GPU instead, which build 175 crates more
-        #[arg(long)]
+        #[arg(long, conflicts_with = "aarch64")]
         gpu: bool,
+        /// Run only the tests of AArch64's kernels, under an emulator
+        #[arg(long, conflicts_with = "args")]
+        aarch64: bool,
         /// Passed on to `cargo test`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -95,8 +98,12 @@ fn start(task: Task) -> Result<()> {
             ]))
         }
         Task::Demo(options) => demo::demo(&options),
-        Task::Test { gpu: false, args } => test(&args),
-        Task::Test { gpu: true, args } => test_gpu(&args),
+        Task::Test { gpu: true, args, .. } => test_gpu(&args),
+        Task::Test { aarch64: true, .. } => {
+            setup::setup()?;
+            aarch64::test()?.map_or(Ok(()), |reason| bail!("SKIPPED: {reason}"))
+        }
+        Task::Test { args, .. } => test(&args),
         Task::Qemu(options) => demo::qemu(&options),
         Task::Fuzz { cases } => fuzz(cases),
         Task::Bench(options) => bench::bench(&options),
@@ -127,7 +134,7 @@ fn exp_kernel(inputs: &[f32], outputs: &mut [f32]) {
 }
 
 /// `apps/boot` links only for firmware; everything else is tested on the host, and the boot
-/// program in QEMU by `tests/qemu`.
+/// program in QEMU by `tests/qemu`. Then the kernels of AArch64, under an emulator.
 fn test(args: &[String]) -> Result<()> {
     setup::setup()?;
     build::build()?;
@@ -141,7 +148,14 @@ fn test(args: &[String]) -> Result<()> {
         .args(args);
     cargo.env("LLAMABOOT_SKIPPED", &skipped);
     run(&mut cargo)?;
-    let list = std::fs::read_to_string(&skipped).unwrap_or_default();
+    let mut list = std::fs::read_to_string(&skipped).unwrap_or_default();
+    // Words for `cargo test` choose among the tests of this machine.
+    if args.is_empty()
+        && let Some(reason) = aarch64::test()?
+    {
+        eprintln!("SKIPPED: {reason}");
+        list.push_str(reason);
+    }
     let reasons: BTreeSet<&str> = list.lines().collect();
     if !reasons.is_empty() {
         println!("{} checks were skipped, for these reasons:", list.lines().count());

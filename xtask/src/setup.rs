@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: finds what is missing and installs it, saying what. Where it may not
 //! install, it prints the command to run.
 
-use crate::{build, cache, on_path, qemu, run};
+use crate::{aarch64, build, cache, on_path, qemu, run};
 use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -32,7 +32,21 @@ pub fn setup() -> Result<()> {
     }
     install(&packages, "the tests of disk images and speed")?;
     fetch_llama_cpp();
+    emulator();
     Ok(())
+}
+
+/// Installs an emulator of AArch64 and a linker for it. Without them the tests of its kernels are
+/// skipped, so that is no fault.
+fn emulator() {
+    let packages: &[&str] = if cfg!(target_arch = "aarch64") || aarch64::is_set_up() {
+        &[]
+    } else {
+        &["qemu-user", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"]
+    };
+    if let Err(error) = install(packages, "the kernels of AArch64") {
+        eprintln!("setup: {error:#}: the kernels of AArch64 will not be tested");
+    }
 }
 
 /// Installs what building an image and booting it need. Returns where the chat model is.

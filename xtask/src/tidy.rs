@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
 use std::process::Command;
-use xtask::{root, run};
+use xtask::{aarch64, root, run};
 
 /// Lines a source file may have.
 const MAX_LINES: usize = 600;
@@ -35,6 +35,7 @@ pub(crate) fn tidy(gpu: bool) -> Result<()> {
     }
     // The boot program links only for firmware, but it can be checked here.
     cargo(&["clippy", "--package", "llamaboot-boot", "--", "-D", "warnings"])?;
+    aarch64::lint()?;
     let faults = house_rules()?;
     faults.iter().for_each(|fault| eprintln!("{fault}"));
     ensure!(faults.is_empty(), "{} faults", faults.len());

@@ -5,6 +5,7 @@ use crate::commands::tokenizer::TokenizerCommand;
 use crate::commands::{DeviceName, Train, TrainType};
 use crate::model::kernels;
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 use clap::{Parser, Subcommand, ValueEnum, value_parser};
@@ -70,8 +71,8 @@ pub(crate) struct Run {
     #[arg(value_parser = value_parser!(u16).range(1..=4096))]
     pub(crate) batch: u16,
     /// Kernels to run on [default: the best this CPU has]; the results are the same
-    #[arg(long, value_name = "ISA")]
-    pub(crate) isa: Option<IsaName>,
+    #[arg(long, value_name = "ISA", value_parser = isa_name())]
+    pub(crate) isa: Option<Isa>,
     /// How keys and values are kept: f16 takes half the memory, and rounds them [default: f32]
     #[arg(long, value_name = "TYPE")]
     kv: Option<KvName>,
@@ -103,12 +104,7 @@ impl Run {
             KvType::F32 => KvName::F32,
             KvType::F16 => KvName::F16,
         };
-        let isa = settings.isa.map(|isa| match isa {
-            Isa::Scalar => IsaName::Scalar,
-            Isa::Avx2 => IsaName::Avx2,
-            Isa::Avx512 => IsaName::Avx512,
-        });
-        Self { isa, kv: Some(kv), ..self.clone() }
+        Self { isa: settings.isa, kv: Some(kv), ..self.clone() }
     }
 }
 
@@ -118,12 +114,10 @@ enum KvName {
     F16,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum IsaName {
-    Scalar,
-    Avx2,
-    Avx512,
-    Neon,
+/// Parses the name of an instruction set, whether or not this CPU has it.
+pub(crate) fn isa_name() -> impl TypedValueParser<Value = Isa> {
+    let names = PossibleValuesParser::new(Isa::ALL.map(Isa::name));
+    names.try_map(|name| Isa::from_name(&name).ok_or("no such instruction set"))
 }
 
 /// How tokens are drawn.

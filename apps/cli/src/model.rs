@@ -1,9 +1,9 @@
 //! From a path to a running engine, with errors that name the file.
 
-use crate::args::{IsaName, ModelFile, Run};
+use crate::args::{ModelFile, Run};
 use crate::mmap::{map, read};
 use crate::threads;
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
 use llamaboot_convert::is_safetensors;
@@ -159,18 +159,9 @@ pub(crate) fn weights(file: &ModelFile) -> Result<llamaboot_convert::Model> {
         .with_context(name)
 }
 
-/// The kernels of that name, or the best there are.
-pub(crate) fn kernels(isa: Option<IsaName>) -> Result<Kernels> {
-    let isa = match isa {
-        None => return Ok(Kernels::best()),
-        Some(IsaName::Scalar) => Isa::Scalar,
-        Some(IsaName::Avx2) => Isa::Avx2,
-        Some(IsaName::Avx512) => Isa::Avx512,
-        Some(IsaName::Neon) => {
-            bail!("--isa neon: there are no NEON kernels yet; scalar runs everywhere")
-        }
-    };
-    Ok(Kernels::new(isa)?)
+/// The kernels of that instruction set, or the best there are.
+pub(crate) fn kernels(isa: Option<Isa>) -> Result<Kernels> {
+    Ok(isa.map(Kernels::new).transpose()?.unwrap_or_else(Kernels::best))
 }
 
 /// Memory that is free or can be freed, where the system tells (Linux).

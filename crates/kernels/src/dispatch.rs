@@ -20,11 +20,13 @@ pub enum Isa {
     /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; with its BF16 and AMX's where
     /// they are there.
     Avx512,
+    /// NEON (every AArch64 CPU).
+    Neon,
 }
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: [Self; 3] = [Self::Avx512, Self::Avx2, Self::Scalar];
+    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
 
     /// The name that `--isa` takes.
     #[must_use]
@@ -33,6 +35,7 @@ impl Isa {
             Self::Scalar => "scalar",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Neon => "neon",
         }
     }
 
@@ -53,6 +56,7 @@ impl Isa {
             Self::Avx512 => cpu::has_avx2_fma_f16c() && cpu::has_avx512_vnni(),
             #[cfg(not(target_arch = "x86_64"))]
             Self::Avx2 | Self::Avx512 => false,
+            Self::Neon => cfg!(target_arch = "aarch64"),
         }
     }
 }
@@ -101,7 +105,7 @@ impl<'a> Cached<'a> {
     }
 
     /// As they lie in memory.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::F32(x) => bytemuck::cast_slice(x),
@@ -213,7 +217,7 @@ impl Kernels {
         let table = match isa {
             Isa::Scalar => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &crate::avx2::TABLE,
+            Isa::Avx2 => &crate::simd8::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if cpu::has_avx512_bf16() && crate::avx512::amx_may_be_used() => {
                 &crate::avx512::TABLE_AMX
@@ -224,6 +228,10 @@ impl Kernels {
             Isa::Avx512 => &crate::avx512::TABLE,
             #[cfg(not(target_arch = "x86_64"))]
             Isa::Avx2 | Isa::Avx512 => return Err(Unavailable(isa)),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon => &crate::simd8::TABLE,
+            #[cfg(not(target_arch = "aarch64"))]
+            Isa::Neon => return Err(Unavailable(isa)),
         };
         Ok(Self { isa, table })
     }

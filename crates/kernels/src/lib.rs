@@ -27,8 +27,6 @@ extern crate alloc;
 mod activations;
 mod adamw;
 #[cfg(target_arch = "x86_64")]
-mod avx2;
-#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod bf16;
 mod dispatch;
@@ -39,6 +37,8 @@ mod parallel;
 mod pool;
 mod reserve;
 mod scalar;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod simd8;
 mod training;
 
 pub use activations::Activations;

@@ -1,4 +1,4 @@
-//! The plain kernels: the definition of every result, and what runs where there is no AVX2.
+//! The plain kernels: the definition of every result, and what runs where there are no others.
 //! They hold no `unsafe`; the functions are `unsafe fn` only in the table's type.
 
 use crate::activations::{Activations, BLOCK, BlockInfo, scales};

@@ -1,7 +1,7 @@
 //! The register tile of matrix products: 8 x 48, twenty-four of the thirty-two registers.
 
-use crate::avx2::gemm::register_tile;
 use crate::gemm::{Tile, TileRows};
+use crate::simd8::gemm::register_tile;
 use core::arch::x86_64::*;
 
 const ROWS: usize = 8;
@@ -20,7 +20,7 @@ fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bo
 }
 
 register_tile!(
-    "avx512f,avx512bw,avx512dq,avx512vl",
+    target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl"),
     __m512i,
     __m512,
     _mm512_setzero_ps,

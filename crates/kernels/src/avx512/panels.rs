@@ -1,15 +1,15 @@
-//! Panels of eight rows against int16 activations, as `avx2/panels.rs` does it, with `vpdpwssd`,
+//! Panels of eight rows against int16 activations, as `simd8/panels.rs` does it, with `vpdpwssd`,
 //! which multiplies and adds in one step. A batch takes two panels side by side in a register. One
 //! token and weights of fewer than eight bits are `bytes.rs`'s.
 
 use super::bytes;
 use crate::activations::{Activations, BLOCK, BlockInfo};
-use crate::avx2::formats::{Format, for_format};
-use crate::avx2::panels::{
-    self as avx2, Panels, block_len, define_span_step, unpack, walk_panels, x_sum,
-};
-use crate::avx2::store_first;
 use crate::matmul::{Output, UnpackedPanel, streams};
+use crate::simd8::formats::{Format, for_format};
+use crate::simd8::panels::{
+    self as simd8, Panels, block_len, define_span_step, unpack, walk_panels, x_sum,
+};
+use crate::simd8::store_first;
 use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
@@ -78,7 +78,7 @@ fn single<F: Format, const P: usize>(
         for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
             // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
             let scale = unsafe { F::scale(heads[panel], 0, 0, panels.scales[panel].at(block)) };
-            *acc = avx2::span_step(false, scale, folded(*sum), info.scale, 0, *acc);
+            *acc = simd8::span_step(false, scale, folded(*sum), info.scale, 0, *acc);
             *sum = _mm512_setzero_si512();
         }
     }
@@ -99,7 +99,7 @@ pub(super) unsafe fn beside<T>([lower, upper]: [*const T; 2]) -> __m512i {
 }
 
 define_span_step!(
-    "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c",
+    target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"),
     __m512i,
     __m512,
     _mm512_set1_ps,
@@ -178,7 +178,9 @@ fn one<F: Format>(w: &Tensor<'_>, number: usize, x: &Activations, out: &mut Outp
     }
 }
 
-walk_panels!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c");
+walk_panels!(target_feature(
+    enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c"
+));
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
 pub(super) fn panels(

@@ -1,7 +1,8 @@
 //! What `train` can be told.
 
+use crate::args::isa_name;
 use clap::{Args, ValueEnum, value_parser};
-use llamaboot_kernels::{Kernels, Precision};
+use llamaboot_kernels::{Isa, Kernels, Precision};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -75,8 +76,8 @@ pub(crate) struct Train {
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
     /// Kernels [default: the best this CPU has]; the result is the same
-    #[arg(long, value_name = "ISA")]
-    pub(super) isa: Option<crate::args::IsaName>,
+    #[arg(long, value_name = "ISA", value_parser = isa_name())]
+    pub(super) isa: Option<Isa>,
     /// One line of JSON a step
     #[arg(long)]
     pub(super) json: bool,

@@ -10,9 +10,9 @@
 //! [`Format`]; the AVX-512 kernels use the same ones.
 
 use super::formats::{Format, GroupScales, for_format};
+use super::registers::*;
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::matmul::{Output, UnpackedPanel, streams};
-use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 
@@ -22,31 +22,31 @@ use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 /// # Safety
 /// A plane of that many bits of eight rows lies there; `quad` is below 4.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> __m256i {
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> Integers {
     let in_words = 16 / BITS / 4;
     // SAFETY: the caller's promise.
-    let words = unsafe { _mm256_loadu_si256(plane.add(quad / in_words * 32).cast()) };
+    let words = unsafe { load_integers(plane.add(quad / in_words * 32).cast()) };
     if in_words == 1 {
         return words;
     }
-    _mm256_srl_epi16(words, _mm_cvtsi32_si128((quad % in_words * 2 * BITS) as i32))
+    shift_right_u16(words, quad % in_words * 2 * BITS)
 }
 
 /// The four fields that [`words`] says, moved to bit `to`.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn fields(words: __m256i, bits: usize, to: usize) -> [__m256i; 4] {
-    let mask = _mm256_set1_epi16((((1 << bits) - 1) << to) as i16);
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+fn fields(words: Integers, bits: usize, to: usize) -> [Integers; 4] {
+    let mask = splat_i16((((1 << bits) - 1) << to) as i16);
     core::array::from_fn(|n| {
         // All of this is constant where it is inlined, and so are the shifts.
         let from = n / 2 * 8 + n % 2 * bits;
         let moved = if from > to {
-            _mm256_srl_epi16(words, _mm_cvtsi32_si128((from - to) as i32))
+            shift_right_u16(words, from - to)
         } else {
-            _mm256_sll_epi16(words, _mm_cvtsi32_si128((to - from) as i32))
+            shift_left_u16(words, to - from)
         };
-        _mm256_and_si256(moved, mask)
+        and(moved, mask)
     })
 }
 
@@ -55,14 +55,12 @@ fn fields(words: __m256i, bits: usize, to: usize) -> [__m256i; 4] {
 /// # Safety
 /// The planes of 32 columns of eight rows lie at `planes`; `quad` is below 4.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn quad<F: Format>(planes: *const u8, quad: usize) -> [__m256i; 4] {
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+unsafe fn quad<F: Format>(planes: *const u8, quad: usize) -> [Integers; 4] {
     // SAFETY: the caller's promise.
     unsafe {
         if F::LOW == 8 {
-            return core::array::from_fn(|n| {
-                _mm256_cvtepi8_epi16(_mm_loadu_si128(planes.add(64 * quad + 16 * n).cast()))
-            });
+            return core::array::from_fn(|n| load_i8(planes.add(64 * quad + 16 * n)));
         }
         let low = if F::LOW == 4 { words::<4>(planes, quad) } else { words::<2>(planes, quad) };
         let mut weights = fields(low, F::LOW, 0);
@@ -70,7 +68,7 @@ unsafe fn quad<F: Format>(planes: *const u8, quad: usize) -> [__m256i; 4] {
             let plane = planes.add(32 * F::LOW);
             let high = if F::HIGH == 2 { words::<2>(plane, quad) } else { words::<1>(plane, quad) };
             for (weight, high) in weights.iter_mut().zip(fields(high, F::HIGH, F::LOW)) {
-                *weight = _mm256_or_si256(*weight, high);
+                *weight = or(*weight, high);
             }
         }
         weights
@@ -113,12 +111,12 @@ pub(crate) const fn part_len<F: Format>() -> usize {
 /// How a span ends, the same for every instruction set, which names its instructions.
 macro_rules! define_span_step {
     (
-        $features:literal, $integers:ty, $floats:ty, $set:ident, $convert:ident, $mul:ident,
+        $features:meta, $integers:ty, $floats:ty, $set:ident, $convert:ident, $mul:ident,
         $fmadd:ident
     ) => {
         /// Ends a span: `acc += sum` as the crate's head defines it. `x_sum` is Σ x of the span.
         #[inline]
-        #[target_feature(enable = $features)]
+        #[$features]
         pub(crate) fn span_step(
             has_min: bool,
             (scale, min): ($floats, $floats),
@@ -133,16 +131,17 @@ macro_rules! define_span_step {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(crate) use define_span_step;
 
 define_span_step!(
-    "avx2,fma,f16c",
-    __m256i,
-    __m256,
-    _mm256_set1_ps,
-    _mm256_cvtepi32_ps,
-    _mm256_mul_ps,
-    _mm256_fmadd_ps
+    cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c")),
+    Integers,
+    Floats,
+    splat,
+    convert,
+    mul,
+    fma
 );
 
 /// Σ x of a span.
@@ -152,7 +151,7 @@ pub(crate) fn x_sum(spans: usize, info: &BlockInfo, span: usize) -> i32 {
 }
 
 /// `P` panels times one token, straight from the packed weights: what generating text does.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn single<F: Format, const P: usize>(
     w: &Tensor<'_>,
     numbers: [usize; P],
@@ -164,8 +163,8 @@ fn single<F: Format, const P: usize>(
     let blocks = infos.len();
     assert!(q.len() == w.cols && q.len() == blocks * BLOCK, "rows of blocks");
     assert!(blocks.is_multiple_of(F::PARTS), "whole blocks");
-    let mut acc = [_mm256_setzero_ps(); P];
-    let mut sums = [_mm256_setzero_si256(); P];
+    let mut acc = [zero(); P];
+    let mut sums = [zero_sums(); P];
     // One loop over quads: a nested one is unrolled until registers run out.
     for step in 0..4 * blocks {
         let (block, quad_number) = (step / 4, step % 4);
@@ -173,16 +172,16 @@ fn single<F: Format, const P: usize>(
         // SAFETY: `Panels` has checked that every block is there.
         let heads = panels.data.map(|data| unsafe { data.as_ptr().add(index * block_len::<F>()) });
         // SAFETY: four pairs of int16, inside the row (asserted).
-        let pairs: [__m256i; 4] = unsafe {
+        let pairs: [Integers; 4] = unsafe {
             let at = q.as_ptr().add(8 * step).cast::<i32>();
-            core::array::from_fn(|n| _mm256_set1_epi32(at.add(n).read_unaligned()))
+            core::array::from_fn(|n| splat_i32(at.add(n).read_unaligned()))
         };
         for (sum, head) in sums.iter_mut().zip(heads) {
             // SAFETY: the planes of this block, behind its head.
             let weights =
                 unsafe { quad::<F>(head.add(F::HEAD + k * part_len::<F>()), quad_number) };
             for (weights, pair) in weights.into_iter().zip(pairs) {
-                *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(weights, pair));
+                *sum = add_products(*sum, weights, pair);
             }
         }
         let quads = 4 / F::SPANS;
@@ -194,10 +193,11 @@ fn single<F: Format, const P: usize>(
         for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
             // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
             let scale = unsafe { F::scale(heads[panel], k, span, panels.scales[panel].at(block)) };
-            let offset = _mm256_set1_epi32(F::OFFSET * x_sum);
-            let exact = if F::OFFSET == 0 { *sum } else { _mm256_sub_epi32(*sum, offset) };
+            let offset = splat_i32(F::OFFSET * x_sum);
+            let sum_of_rows = totals(*sum);
+            let exact = if F::OFFSET == 0 { sum_of_rows } else { sub_i32(sum_of_rows, offset) };
             *acc = span_step(F::MIN, scale, exact, info.scale, x_sum, *acc);
-            *sum = _mm256_setzero_si256();
+            *sum = zero_sums();
         }
     }
     for (panel, acc) in numbers.into_iter().zip(acc) {
@@ -206,12 +206,12 @@ fn single<F: Format, const P: usize>(
 }
 
 /// Unpacks a panel, once for all tokens of a batch: the same form for every format.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedPanel) {
     let panels = Panels::new::<F>(w, [panel]);
     let blocks = w.cols / BLOCK;
     to.check(w.cols, F::SPANS);
-    let offset = _mm256_set1_epi16(F::OFFSET as i16);
+    let offset = splat_i16(F::OFFSET as i16);
     for block in 0..blocks {
         let (index, k) = (block / F::PARTS, block % F::PARTS);
         // SAFETY: `Panels` has checked that every block is there, `check` that `to` has room.
@@ -221,16 +221,16 @@ pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedP
             for number in 0..4 {
                 let at = to.q.as_mut_ptr().add(block * PANEL_ROWS * BLOCK + 64 * number);
                 for (n, weights) in quad::<F>(planes, number).into_iter().enumerate() {
-                    let weights = _mm256_sub_epi16(weights, offset);
-                    _mm256_storeu_si256(at.add(16 * n).cast(), weights);
+                    let weights = sub_i16(weights, offset);
+                    store_integers(at.add(16 * n).cast(), weights);
                 }
             }
             for span in 0..F::SPANS {
                 let (scale, min) = F::scale(head, k, span, panels.scales[0].at(block));
                 let at = (block * F::SPANS + span) * PANEL_ROWS;
-                _mm256_storeu_ps(to.scale.as_mut_ptr().add(at), scale);
+                store(to.scale.as_mut_ptr().add(at), scale);
                 if F::MIN {
-                    _mm256_storeu_ps(to.min.as_mut_ptr().add(at), min);
+                    store(to.min.as_mut_ptr().add(at), min);
                 }
             }
         }
@@ -238,12 +238,12 @@ pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedP
 }
 
 /// Two unpacked panels times `T` tokens from `first` on.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     panels: [&UnpackedPanel; 2],
     x: &Activations,
     first: usize,
-) -> [[__m256; T]; 2] {
+) -> [[Floats; T]; 2] {
     let q: [&[i16]; T] = core::array::from_fn(|t| x.row_q(first + t));
     let infos: [&[BlockInfo]; T] = core::array::from_fn(|t| x.row_infos(first + t));
     let blocks = infos[0].len();
@@ -251,59 +251,56 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     assert!(infos.iter().all(|infos| infos.len() == blocks), "rows of blocks");
     panels.iter().for_each(|panel| panel.check(blocks * BLOCK, SPANS));
     // Pointers from here on: with checks inside the loops it took 9 % more instructions.
-    let w = panels.map(|panel| panel.q.as_ptr().cast::<__m256i>());
+    let w = panels.map(|panel| panel.q.as_ptr().cast::<Integers>());
     let scales = panels.map(|panel| (panel.scale.as_ptr(), panel.min.as_ptr()));
     let (pairs, infos) = (q.map(|q| q.as_ptr().cast::<i32>()), infos.map(<[_]>::as_ptr));
-    let mut acc = [[_mm256_setzero_ps(); T]; 2];
+    let mut acc = [[zero(); T]; 2];
     for span in 0..blocks * SPANS {
-        let mut sums = [[_mm256_setzero_si256(); T]; 2];
+        let mut sums = [[zero_sums(); T]; 2];
         for p in span * 16 / SPANS..(span + 1) * 16 / SPANS {
             // SAFETY: 16 pairs a block, of eight rows each, lie in every panel (checked).
-            let w = w.map(|w| unsafe { _mm256_loadu_si256(w.add(p)) });
+            let w = w.map(|w| unsafe { load_integers(w.add(p)) });
             for (t, pairs) in pairs.iter().enumerate() {
                 // SAFETY: 16 pairs a block lie in every row (asserted).
-                let x = _mm256_set1_epi32(unsafe { pairs.add(p).read_unaligned() });
+                let x = splat_i32(unsafe { pairs.add(p).read_unaligned() });
                 for (sums, w) in sums.iter_mut().zip(w) {
-                    sums[t] = _mm256_add_epi32(sums[t], _mm256_madd_epi16(w, x));
+                    sums[t] = add_products(sums[t], w, x);
                 }
             }
         }
         for ((acc, sums), (scale, min)) in acc.iter_mut().zip(sums).zip(scales) {
             // SAFETY: a scale and a minimum for each row and span lie in every panel (checked).
-            let scale = unsafe { _mm256_loadu_ps(scale.add(span * PANEL_ROWS)) };
+            let scale = unsafe { load(scale.add(span * PANEL_ROWS)) };
             // SAFETY: as above; read without use where there are none.
-            let min = unsafe { _mm256_loadu_ps(min.add(span * PANEL_ROWS)) };
+            let min = unsafe { load(min.add(span * PANEL_ROWS)) };
             for ((acc, sum), infos) in acc.iter_mut().zip(sums).zip(infos) {
                 // SAFETY: every token has as many blocks (asserted).
                 let info = unsafe { &*infos.add(span / SPANS) };
                 let x_sum = x_sum(SPANS, info, span % SPANS);
-                *acc = span_step(MIN, (scale, min), sum, info.scale, x_sum, *acc);
+                *acc = span_step(MIN, (scale, min), totals(sum), info.scale, x_sum, *acc);
             }
         }
     }
     acc
 }
 
-/// Tokens of a tile: with two panels they fill the registers.
-const TOKENS: usize = 6;
-
 /// Fetches part `number` of `parts` of what will be read soon.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn fetch(bytes: &[u8], number: usize, parts: usize) {
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+pub(crate) fn fetch_part(bytes: &[u8], number: usize, parts: usize) {
     let lines = bytes.len().div_ceil(64);
     for line in lines * number / parts..lines * (number + 1) / parts {
-        _mm_prefetch::<_MM_HINT_T1>(bytes[64 * line..].as_ptr().cast());
+        fetch_far(bytes[64 * line..].as_ptr());
     }
 }
 
 /// How a range of panels is walked, the same for every instruction set: its module has `four`,
 /// `one`, `tile` and `TOKENS`.
 macro_rules! walk_panels {
-    ($features:literal) => {
+    ($features:meta) => {
         /// Two unpacked panels against all tokens; an odd last one is its own neighbour. While
         /// whole tiles are computed, the next two are fetched.
-        #[target_feature(enable = $features)]
+        #[$features]
         fn tokens<const SPANS: usize, const MIN: bool>(
             numbers: [usize; 2],
             panels: [&UnpackedPanel; 2],
@@ -312,9 +309,12 @@ macro_rules! walk_panels {
             next: [&[u8]; 2],
         ) {
             let tiles = x.tokens / TOKENS;
-            let mut put = |token: usize, acc: [__m256; 2]| {
+            let mut put = |token: usize, acc: [$crate::simd8::Floats; 2]| {
                 for (panel, acc) in numbers.into_iter().zip(acc) {
-                    $crate::avx2::store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
+                    $crate::simd8::store_first(
+                        out.rows(token, panel * PANEL_ROWS, PANEL_ROWS),
+                        acc,
+                    );
                 }
             };
             let mut token = 0;
@@ -323,8 +323,9 @@ macro_rules! walk_panels {
                 for (t, acc) in first.into_iter().zip(second).enumerate() {
                     put(token + t, acc.into());
                 }
-                next.iter()
-                    .for_each(|next| $crate::avx2::panels::fetch(next, token / TOKENS, tiles));
+                next.iter().for_each(|next| {
+                    $crate::simd8::panels::fetch_part(next, token / TOKENS, tiles)
+                });
                 token += TOKENS;
             }
             while token + 2 <= x.tokens {
@@ -339,7 +340,7 @@ macro_rules! walk_panels {
             }
         }
 
-        #[target_feature(enable = $features)]
+        #[$features]
         fn matrix<F: Format>(
             w: &Tensor<'_>,
             panels: Range<usize>,
@@ -372,23 +373,24 @@ macro_rules! walk_panels {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(crate) use walk_panels;
 
 /// Four panels times one token.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn four<F: Format>(w: &Tensor<'_>, numbers: [usize; 4], x: &Activations, out: &mut Output<'_>) {
     single::<F, 4>(w, numbers, x, out);
 }
 
 /// One panel times one token.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn one<F: Format>(w: &Tensor<'_>, number: usize, x: &Activations, out: &mut Output<'_>) {
     single::<F, 1>(w, [number], x, out);
 }
 
-walk_panels!("avx2,fma,f16c");
+walk_panels!(cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c")));
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn panels(
     w: &Tensor<'_>,
     panels: Range<usize>,

@@ -1,32 +1,30 @@
 //! Nothing but reading, at four places at once: how fast memory gives what a token needs.
 
-use core::arch::x86_64::*;
+use super::registers::*;
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn read(bytes: &[u8]) -> u64 {
     /// Two cache lines of each stream at a time.
     const STEP: usize = 128;
     let stream = bytes.len() / 4 / STEP * STEP;
-    let mut sums = [_mm256_setzero_si256(); 4];
+    let mut sums = [zero_integers(); 4];
     for at in (0..stream).step_by(STEP) {
         for start in (0..4).map(|s| s * stream + at) {
             for (i, sum) in sums.iter_mut().enumerate() {
                 // SAFETY: `STEP` bytes lie at `start`, inside one of four streams of the slice.
-                let piece =
-                    unsafe { _mm256_loadu_si256(bytes.as_ptr().add(start + 32 * i).cast()) };
-                *sum = _mm256_add_epi64(*sum, piece);
+                let piece = unsafe { load_integers(bytes.as_ptr().add(start + 32 * i).cast()) };
+                *sum = add_i64(*sum, piece);
             }
         }
     }
     for piece in bytes[4 * stream..].as_chunks::<32>().0 {
         // SAFETY: the piece has the 32 bytes that are read.
-        let piece = unsafe { _mm256_loadu_si256(piece.as_ptr().cast()) };
-        sums[0] = _mm256_add_epi64(sums[0], piece);
+        let piece = unsafe { load_integers(piece.as_ptr().cast()) };
+        sums[0] = add_i64(sums[0], piece);
     }
-    let sum =
-        _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
+    let sum = add_i64(add_i64(sums[0], sums[1]), add_i64(sums[2], sums[3]));
     let mut words = [0_u64; 4];
     // SAFETY: the array has the 32 bytes that are written.
-    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), sum) };
+    unsafe { store_integers(words.as_mut_ptr().cast(), sum) };
     words.into_iter().fold(0, u64::wrapping_add)
 }

@@ -1,13 +1,13 @@
 //! Dot products of rows of floats: matrices of F32, F16 and BF16, and attention's keys and values.
 //! Each row has its own 16 lanes; several rows and tokens go side by side.
 
-use super::floats::{Lanes, reduce, zero};
+use super::floats::{Lanes, reduce, zero_lanes};
+use super::registers::*;
 use super::{load_first, store_first};
 use crate::activations::Activations;
 use crate::dispatch::Cached;
 use crate::matmul::{Output, streams};
 use bytemuck::cast_slice;
-use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, Tensor};
 
@@ -17,7 +17,7 @@ trait Source {
 
     /// # Safety
     /// Eight numbers lie at `at`.
-    unsafe fn load(at: *const u8) -> __m256;
+    unsafe fn load(at: *const u8) -> Floats;
 }
 
 struct F32;
@@ -28,10 +28,10 @@ impl Source for F32 {
     const BYTES: usize = 4;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn load(at: *const u8) -> __m256 {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
-        unsafe { _mm256_loadu_ps(at.cast()) }
+        unsafe { load(at.cast()) }
     }
 }
 
@@ -39,10 +39,10 @@ impl Source for F16 {
     const BYTES: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn load(at: *const u8) -> __m256 {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
-        _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
+        unsafe { load_f16(at) }
     }
 }
 
@@ -50,18 +50,17 @@ impl Source for BF16 {
     const BYTES: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn load(at: *const u8) -> __m256 {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
-        let halves = unsafe { _mm_loadu_si128(at.cast()) };
-        _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(halves)))
+        unsafe { load_bf16(at) }
     }
 }
 
 /// Up to eight numbers, zeros behind them.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn first<S: Source>(bytes: &[u8]) -> __m256 {
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+fn first<S: Source>(bytes: &[u8]) -> Floats {
     if bytes.len() == 8 * S::BYTES {
         // SAFETY: eight numbers lie there.
         return unsafe { S::load(bytes.as_ptr()) };
@@ -74,7 +73,7 @@ fn first<S: Source>(bytes: &[u8]) -> __m256 {
 
 /// `R` rows, each as long as `x`'s, times `T` tokens.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn tile<S: Source, const R: usize, const T: usize>(
     rows: [&[u8]; R],
     x: [&[f32]; T],
@@ -82,29 +81,29 @@ fn tile<S: Source, const R: usize, const T: usize>(
     let cols = x[0].len();
     assert!(x.iter().all(|x| x.len() == cols));
     assert!(rows.iter().all(|row| row.len() == cols * S::BYTES));
-    let mut lanes = [[zero(); R]; T];
+    let mut lanes = [[zero_lanes(); R]; T];
     let whole = cols / 16 * 16;
     for i in (0..whole).step_by(16) {
         // SAFETY: i + 16 is at most `cols`, which every row and every token has (asserted).
         unsafe {
-            let mut low = [_mm256_setzero_ps(); R];
+            let mut low = [zero(); R];
             for (low, row) in low.iter_mut().zip(rows) {
                 *low = S::load(row.as_ptr().add(i * S::BYTES));
             }
             for (lanes, x) in lanes.iter_mut().zip(x) {
-                let x = _mm256_loadu_ps(x.as_ptr().add(i));
+                let x = load(x.as_ptr().add(i));
                 for (lanes, w) in lanes.iter_mut().zip(low) {
-                    lanes.0 = _mm256_fmadd_ps(w, x, lanes.0);
+                    lanes.0 = fma(w, x, lanes.0);
                 }
             }
-            let mut high = [_mm256_setzero_ps(); R];
+            let mut high = [zero(); R];
             for (high, row) in high.iter_mut().zip(rows) {
                 *high = S::load(row.as_ptr().add((i + 8) * S::BYTES));
             }
             for (lanes, x) in lanes.iter_mut().zip(x) {
-                let x = _mm256_loadu_ps(x.as_ptr().add(i + 8));
+                let x = load(x.as_ptr().add(i + 8));
                 for (lanes, w) in lanes.iter_mut().zip(high) {
-                    lanes.1 = _mm256_fmadd_ps(w, x, lanes.1);
+                    lanes.1 = fma(w, x, lanes.1);
                 }
             }
         }
@@ -131,38 +130,25 @@ fn tile<S: Source, const R: usize, const T: usize>(
 /// One fused step for up to 8 lanes. The others get `0 * 0 + lane`, which changes none: a lane that
 /// began as +0 is never -0.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn last_step<S: Source>(row: &[u8], x: &[f32], acc: __m256) -> __m256 {
-    _mm256_fmadd_ps(first::<S>(row), load_first(x), acc)
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+fn last_step<S: Source>(row: &[u8], x: &[f32], acc: Floats) -> Floats {
+    fma(first::<S>(row), load_first(x), acc)
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let [[lanes]] = tile::<F32, 1, 1>([cast_slice(a)], [b]);
     reduce(lanes)
 }
 
-/// The first two steps of [`reduce`].
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn four(lanes: Lanes) -> __m128 {
-    let eight = _mm256_add_ps(lanes.0, lanes.1);
-    _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight))
-}
-
 /// [`reduce`] of four rows at once: the same additions, side by side.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn reduce_4(rows: [Lanes; 4]) -> __m128 {
-    let [a, b, c, d] = rows;
-    let (a, b, c, d) = (four(a), four(b), four(c), four(d));
-    // [a0 + a2, b0 + b2, a1 + a3, b1 + b3], and the same of c and d.
-    let ab = _mm_add_ps(_mm_unpacklo_ps(a, b), _mm_unpackhi_ps(a, b));
-    let cd = _mm_add_ps(_mm_unpacklo_ps(c, d), _mm_unpackhi_ps(c, d));
-    _mm_add_ps(_mm_movelh_ps(ab, cd), _mm_movehl_ps(cd, ab))
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+fn reduce_4(rows: [Lanes; 4]) -> Four {
+    sums_of_8(rows.map(|lanes| add(lanes.0, lanes.1)))
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn float_rows(
     w: &Tensor<'_>,
     rows: Range<usize>,
@@ -177,7 +163,7 @@ pub(crate) fn float_rows(
 }
 
 /// One token reads four streams of rows; more tokens share what is read of two.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &mut Output<'_>) {
     if x.tokens == 1 {
         let (steps, rest) = streams::<4>(rows);
@@ -186,7 +172,7 @@ fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &
             let [lanes] = tile::<S, 4, 1>([w.row(a), w.row(b), w.row(c), w.row(d)], [x.row(0)]);
             let mut sums = [0.0; 4];
             // SAFETY: the array holds the four numbers that are written.
-            unsafe { _mm_storeu_ps(sums.as_mut_ptr(), reduce_4(lanes)) };
+            unsafe { store_4(sums.as_mut_ptr(), reduce_4(lanes)) };
             for (row, sum) in rows.into_iter().zip(sums) {
                 out.rows(0, row, 1)[0] = sum;
             }
@@ -203,7 +189,7 @@ fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &
 }
 
 /// `R` rows against all tokens, three at a time, then one by one.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn tokens<S: Source, const R: usize>(
     w: &Tensor<'_>,
     rows: [usize; R],
@@ -234,15 +220,15 @@ fn tokens<S: Source, const R: usize>(
 }
 
 /// [`reduce_4`] of two rows for each of two tokens.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn both_sums([a, b]: [Lanes; 2], [c, d]: [Lanes; 2]) -> [[f32; 2]; 2] {
     let mut sums = [[0.0; 2]; 2];
     // SAFETY: the array holds the four numbers that are written.
-    unsafe { _mm_storeu_ps(sums.as_mut_ptr().cast(), reduce_4([a, b, c, d])) };
+    unsafe { store_4(sums.as_mut_ptr().cast(), reduce_4([a, b, c, d])) };
     sums
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], next: Cached<'_>) {
     match keys {
         Cached::F32(keys) => scores::<F32>(q, cast_slice(keys), divisor, out, next.bytes()),
@@ -253,14 +239,14 @@ pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], n
 /// Asks for the `len` bytes at `at` of what will be read next, as far as there are any: keys and
 /// values take turns, and the hardware's prefetcher loses either at every turn.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn prefetch(next: &[u8], at: usize, len: usize) {
     for line in (at..(at + len).min(next.len())).step_by(64) {
-        _mm_prefetch::<_MM_HINT_T0>(next[line..].as_ptr().cast());
+        fetch(next[line..].as_ptr());
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next: &[u8]) {
     let len = q.len() * S::BYTES;
     let mut fours = keys.chunks_exact(4 * len);
@@ -270,9 +256,9 @@ fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next
         let (ab, cd) = keys.split_at(2 * len);
         let ((a, b), (c, d)) = (ab.split_at(len), cd.split_at(len));
         let [lanes] = tile::<S, 4, 1>([a, b, c, d], [q]);
-        let scores = _mm_div_ps(reduce_4(lanes), _mm_set1_ps(divisor));
+        let scores = div_4(reduce_4(lanes), splat_4(divisor));
         // SAFETY: the chunk holds the four numbers that are written.
-        unsafe { _mm_storeu_ps(out.as_mut_ptr(), scores) };
+        unsafe { store_4(out.as_mut_ptr(), scores) };
     }
     for (out, key) in rest.iter_mut().zip(fours.remainder().chunks_exact(len)) {
         let [[lanes]] = tile::<S, 1, 1>([key], [q]);
@@ -280,7 +266,7 @@ fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next
     }
 }
 
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32], next: Cached<'_>) {
     match values {
         Cached::F32(values) => mix::<F32>(weights, cast_slice(values), out, next.bytes()),
@@ -289,21 +275,21 @@ pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32],
 }
 
 /// Columns are taken 64 at a time, then 8, so that the running sums stay in registers.
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32], next: &[u8]) {
     let width = out.len();
     assert_eq!(values.len(), weights.len() * width * S::BYTES);
     let (wide, narrow) = out.as_chunks_mut::<64>();
     for (index, out) in wide.iter_mut().enumerate() {
-        let mut acc: [__m256; 8] = core::array::from_fn(|j| load_first(&out[8 * j..8 * j + 8]));
+        let mut acc: [Floats; 8] = core::array::from_fn(|j| load_first(&out[8 * j..8 * j + 8]));
         for (t, &weight) in weights.iter().enumerate() {
             prefetch(next, (t * width + 64 * index) * S::BYTES, 64 * S::BYTES);
-            let weight = _mm256_set1_ps(weight);
+            let weight = splat(weight);
             for (j, acc) in acc.iter_mut().enumerate() {
                 let at = (t * width + 64 * index + 8 * j) * S::BYTES;
                 // SAFETY: row t of `values` has `width` numbers (asserted), these among them.
                 let value = unsafe { S::load(values.as_ptr().add(at)) };
-                *acc = _mm256_fmadd_ps(weight, value, *acc);
+                *acc = fma(weight, value, *acc);
             }
         }
         for (out, acc) in out.chunks_exact_mut(8).zip(acc) {
@@ -315,7 +301,7 @@ fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32], next: &[u8]) 
         let mut acc = load_first(out);
         for (&weight, row) in weights.iter().zip(values.chunks_exact(width * S::BYTES)) {
             let value = &row[column * S::BYTES..(column + out.len()) * S::BYTES];
-            acc = _mm256_fmadd_ps(_mm256_set1_ps(weight), first::<S>(value), acc);
+            acc = fma(splat(weight), first::<S>(value), acc);
         }
         store_first(out, acc);
     }

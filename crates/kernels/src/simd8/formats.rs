@@ -1,7 +1,7 @@
 //! What differs between block formats: their planes (see `checkpoint/src/panel.rs`), and how the
 //! scales and minima of eight rows come out of a block's head, all eight at once.
 
-use core::arch::x86_64::*;
+use super::registers::*;
 
 /// A block format: its planes, and its scales for eight rows at once.
 pub(crate) trait Format {
@@ -28,7 +28,7 @@ pub(crate) trait Format {
 }
 
 /// Scale and minimum of eight rows.
-pub(crate) type Scale = (__m256, __m256);
+pub(crate) type Scale = (Floats, Floats);
 
 /// Where int8 groups keep their scales, and how many columns share one.
 #[derive(Clone, Copy)]
@@ -52,14 +52,6 @@ impl GroupScales {
     }
 }
 
-/// Eight f16 as f32.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-unsafe fn halves(at: *const u8) -> __m256 {
-    // SAFETY: the caller's promise: 16 bytes lie there.
-    _mm256_cvtph_ps(unsafe { _mm_loadu_si128(at.cast()) })
-}
-
 /// Eight bytes as one number, a lane a byte.
 #[inline]
 unsafe fn bytes(at: *const u8) -> u64 {
@@ -69,17 +61,9 @@ unsafe fn bytes(at: *const u8) -> u64 {
 
 /// Each byte of `x & mask`, an unsigned number, as f32.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn lanes(x: u64, mask: u8) -> __m256 {
-    let x = x & u64::from_ne_bytes([mask; 8]);
-    _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_cvtsi64_si128(x.cast_signed())))
-}
-
-/// The sign of every lane turned.
-#[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
-fn negated(x: __m256) -> __m256 {
-    _mm256_xor_ps(x, _mm256_set1_ps(-0.0))
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+fn lanes(x: u64, mask: u8) -> Floats {
+    from_bytes(x & u64::from_ne_bytes([mask; 8]))
 }
 
 /// Formats whose head is an f16 scale, and an f16 minimum where there is one.
@@ -95,12 +79,12 @@ macro_rules! simple_formats {
             const MIN: bool = $min;
 
             #[inline]
-            #[target_feature(enable = "avx2,fma,f16c")]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
             unsafe fn scale(head: *const u8, _: usize, _: usize, _: GroupScales) -> Scale {
                 // SAFETY: the head's length is as stated above.
                 unsafe {
-                    let min = if $min { halves(head.add(16)) } else { _mm256_setzero_ps() };
-                    (halves(head), min)
+                    let min = if $min { load_f16(head.add(16)) } else { zero() };
+                    (load_f16(head), min)
                 }
             }
         }
@@ -122,24 +106,24 @@ impl Format for I8Groups {
     const HEAD: usize = 0;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     unsafe fn scale(_: *const u8, _: usize, _: usize, scales: GroupScales) -> Scale {
         // SAFETY: the caller's promise: each group has eight scales.
         let scale = unsafe {
             let group = scales.start.add(scales.block / scales.blocks * 32);
-            _mm256_loadu_ps(group.cast())
+            load(group.cast())
         };
-        (scale, _mm256_setzero_ps())
+        (scale, zero())
     }
 }
 
 /// Q4_K and Q5_K: two f16, then six-bit scales and minima in 12 bytes.
 #[inline]
-#[target_feature(enable = "avx2,fma,f16c")]
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
 unsafe fn six_bit_scale(head: *const u8, k: usize) -> Scale {
     // SAFETY: the caller's promise: the head holds 2 f16 and 12 bytes, eight of each.
     unsafe {
-        let (d, d_min) = (halves(head), halves(head.add(16)));
+        let (d, d_min) = (load_f16(head), load_f16(head.add(16)));
         let packed = |i: usize| bytes(head.add(32 + 8 * i));
         let (scale, min) = if k < 4 {
             (lanes(packed(k), 63), lanes(packed(k + 4), 63))
@@ -151,7 +135,7 @@ unsafe fn six_bit_scale(head: *const u8, k: usize) -> Scale {
             let min = both >> 4 & LOW | min >> 2 & TOP;
             (lanes(scale, 63), lanes(min, 63))
         };
-        (_mm256_mul_ps(d, scale), negated(_mm256_mul_ps(d_min, min)))
+        (mul(d, scale), negated(mul(d_min, min)))
     }
 }
 
@@ -167,7 +151,7 @@ macro_rules! six_bit_formats {
             const MIN: bool = true;
 
             #[inline]
-            #[target_feature(enable = "avx2,fma,f16c")]
+            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
             unsafe fn scale(head: *const u8, k: usize, _: usize, _: GroupScales) -> Scale {
                 // SAFETY: the caller's promise.
                 unsafe { six_bit_scale(head, k) }
@@ -191,14 +175,14 @@ impl Format for Q2K {
     const MIN: bool = true;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         // SAFETY: the head holds 2 f16 and 16 bytes, eight of each.
         unsafe {
             let both = bytes(head.add(32 + 8 * (2 * k + span)));
-            let (d, d_min) = (halves(head), halves(head.add(16)));
-            let scale = _mm256_mul_ps(d, lanes(both, 15));
-            (scale, negated(_mm256_mul_ps(d_min, lanes(both >> 4, 15))))
+            let (d, d_min) = (load_f16(head), load_f16(head.add(16)));
+            let scale = mul(d, lanes(both, 15));
+            (scale, negated(mul(d_min, lanes(both >> 4, 15))))
         }
     }
 }
@@ -214,7 +198,7 @@ impl Format for Q3K {
     const SPANS: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
         const HIGH: u64 = 0x0303_0303_0303_0303;
@@ -224,8 +208,8 @@ impl Format for Q3K {
             let packed = |i: usize| bytes(head.add(16 + 8 * i));
             let low = packed(j % 8) >> (j / 8 * 4) & LOW;
             let high = packed(8 + j % 4) >> (j / 4 * 2) & HIGH;
-            let scale = _mm256_sub_ps(lanes(low | high << 4, 63), _mm256_set1_ps(32.0));
-            (_mm256_mul_ps(halves(head), scale), _mm256_setzero_ps())
+            let scale = sub(lanes(low | high << 4, 63), splat(32.0));
+            (mul(load_f16(head), scale), zero())
         }
     }
 }
@@ -241,13 +225,12 @@ impl Format for Q6K {
     const SPANS: usize = 2;
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         // SAFETY: the head holds an f16 and 16 bytes, eight of each.
         unsafe {
             let scales = bytes(head.add(16 + 8 * (2 * k + span)));
-            let scales = _mm256_cvtepi8_epi32(_mm_cvtsi64_si128(scales.cast_signed()));
-            (_mm256_mul_ps(halves(head), _mm256_cvtepi32_ps(scales)), _mm256_setzero_ps())
+            (mul(load_f16(head), from_signed_bytes(scales)), zero())
         }
     }
 }
@@ -255,7 +238,7 @@ impl Format for Q6K {
 /// Calls a function of one format for the tensor's dtype.
 macro_rules! for_format {
     ($w:expr, $function:ident($($argument:expr),*)) => {{
-        use crate::avx2::formats::{
+        use crate::simd8::formats::{
             I8Groups, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
         };
         match $w.dtype {
