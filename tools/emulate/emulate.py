@@ -26,8 +26,8 @@ STACK, HEAP, MAPPINGS = 0xf00_0000, 0xf10_0000, 0x1800_0000
 INVALID_OPCODE = 6
 # Errors of Linux.
 ENOENT, EAGAIN, ENOTTY, ENOSYS = 2, 11, 25, 38
-# Tests choose the same numbers in every run.
-ENVIRONMENT = ["PROPTEST_RNG_SEED=7"]
+# Tests choose the same numbers in every run, and fewer than on a real CPU.
+ENVIRONMENT = ["PROPTEST_RNG_SEED=7", "PROPTEST_CASES=48"]
 
 
 class Machine:
