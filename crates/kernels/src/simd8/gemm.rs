@@ -1,4 +1,5 @@
-//! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's 32.
+//! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's
+//! thirty-two.
 
 use super::registers::*;
 use crate::gemm::{Tile, TileRows};
