@@ -19,10 +19,8 @@ fn cargo(toolchain: &Toolchain, task: &str) -> Command {
     cargo
         .args([task, "--release", "--target", TARGET, "--target-dir", "target/aarch64"])
         .arg("-Zbuild-std=std,panic_unwind,test")
-        // Tests unwind, and one library must do for all. Links are quick without LTO.
+        // Tests unwind, and one library must do for all. The rest is as it ships.
         .args(["--config", "profile.release.panic=\"unwind\""])
-        .args(["--config", "profile.release.lto=\"off\""])
-        .args(["--config", "profile.release.codegen-units=16"])
         .args(["--config", &format!("target.{TARGET}.linker=\"{LINKER}\"")])
         .args(["--config", &format!("target.{TARGET}.runner=\"{EMULATOR} -L {LIBRARIES}\"")]);
     cargo
