@@ -100,7 +100,7 @@ fn start(task: Task) -> Result<()> {
         Task::Demo(options) => demo::demo(&options),
         Task::Test { gpu: true, args, .. } => test_gpu(&args),
         Task::Test { aarch64: true, .. } => {
-            setup::setup()?;
+            setup::emulator();
             aarch64::test()?.map_or(Ok(()), |reason| bail!("SKIPPED: {reason}"))
         }
         Task::Test { args, .. } => test(&args),

@@ -38,7 +38,7 @@ pub fn setup() -> Result<()> {
 
 /// Installs an emulator of AArch64 and a linker for it. Without them the tests of its kernels are
 /// skipped, so that is no fault.
-fn emulator() {
+pub fn emulator() {
     let packages: &[&str] = if cfg!(target_arch = "aarch64") || aarch64::is_set_up() {
         &[]
     } else {

@@ -1,4 +1,5 @@
-//! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's 32.
+//! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's
+//! thirty-two.
 
 use super::registers::*;
 use crate::gemm::{Tile, TileRows};
@@ -47,8 +48,10 @@ macro_rules! register_tile {
                     let b = b.as_ptr().add(p * WIDTH * LANES);
                     let b: [_; WIDTH] =
                         core::array::from_fn(|i| $load_integers(b.add(i * LANES).cast()));
-                    let word = |start: *const u32| *start.add(p * a.col_stride);
-                    (b, starts.map(|start| $broadcast(word(start).cast_signed())))
+                    let word = |row: usize| *starts[row].add(p * a.col_stride);
+                    let a: [_; ROWS] =
+                        core::array::from_fn(|row| $broadcast(word(row).cast_signed()));
+                    (b, a)
                 };
                 for (sums, a) in sums.iter_mut().zip(a) {
                     for (sum, b) in sums.iter_mut().zip(b) {

@@ -1,6 +1,6 @@
 //! Kernels on eight lanes at a time, bit-identical to [`crate::scalar`]: for AVX2, where eight f32
 //! are a register, and for NEON, where they are two. `avx2.rs` and `neon.rs` give the instructions
-//! of each the same names; all else is one text for both, and lets what AVX-512 adds use it too.
+//! of each the same names, and all else is one text for both. AVX-512 adds to it.
 //!
 //! The 16 lanes of a reduction are two times eight; where a slice ends inside them, the lanes past
 //! the end are zeros, which change nothing.
