@@ -14,12 +14,14 @@
 //! ```
 //!
 //! That is the whole definition, so the result depends neither on the instruction set nor on the
-//! number of threads. One exception is made for speed: AMX, where bf16 is multiplied with it, adds
-//! in an order of its own (`avx512/amx.rs`), which depends on no number of threads either. Around it lies the usual order of loops (Goto and van de Geijn, "Anatomy of
-//! High-Performance Matrix Multiplication"): a block of `b` is copied into panels of the register
-//! tile's width, by all threads together, and stays in the last cache; a block of `a` stays in the
-//! second, a panel of `b` in the first. Of `a`, only what does not lie row after row is copied,
-//! where it needs no rounding. Threads share the rows of `out`.
+//! number of threads. One exception is made for speed: AMX, where there is one that multiplies bf16,
+//! adds in an order of its own (`avx512/amx.rs`), which depends on no number of threads either.
+//!
+//! Around it lies the usual order of loops (Goto and van de Geijn, "Anatomy of High-Performance
+//! Matrix Multiplication"): a block of `b` is copied into panels of the register tile's width, by
+//! all threads together, and stays in the last cache; a block of `a` stays in the second, a panel of
+//! `b` in the first. Of `a`, only what does not lie row after row is copied, where it needs no
+//! rounding. Threads share the rows of `out`.
 //!
 //! Blocks are made of *words* of 32 bits: an f32, or two bf16 that are neighbours along k.
 
@@ -33,9 +35,9 @@ use core::ops::Range;
 
 /// Words of the longest block of k.
 const MAX_DEPTH: usize = 320;
-/// Most columns of a block of `b`; a tile takes as many whole widths as there are.
+/// Columns of a block of `b`, cut down to whole widths of a tile.
 const COLS: usize = 1008;
-/// Most rows of a block of `a`; as many whole heights.
+/// Rows of a block of `a`, cut down to whole heights.
 const ROWS: usize = 144;
 /// The most elements of a tile.
 const MAX_TILE: usize = 32 * 32;
@@ -310,6 +312,7 @@ unsafe fn multiply_block(
     add: bool,
 ) {
     let Tile { rows: height, cols: width, multiply, around: [before, after], .. } = tile;
+    let mut edge = [0.0; MAX_TILE];
     // SAFETY: the caller's promise.
     unsafe { before() };
     for (b, tile_cols) in b.chunks_exact(width * a.cols).zip(blocks(cols.clone(), width)) {
@@ -321,8 +324,7 @@ unsafe fn multiply_block(
                 unsafe { multiply(&a, b, &mut out[from..], n, add) };
                 continue;
             }
-            let mut tile = [0.0; MAX_TILE];
-            let tile = &mut tile[..height * width];
+            let tile = &mut edge[..height * width];
             // SAFETY: as above.
             unsafe { multiply(&a, b, tile, width, false) };
             for (row, tile) in tile_rows.zip(tile.chunks_exact(width)) {

@@ -9,8 +9,8 @@
 //!   out[i][j] += e + o
 //! ```
 //!
-//! Four tiles of sums share two of `a` and two of `b`. The instructions are written as assembly, for
-//! stable Rust does not have them, nor their registers: no compiled code touches these.
+//! Four tiles of sums share two of `a` and two of `b`. The instructions are written as assembly:
+//! stable Rust has neither them nor their registers, so no compiled code touches these.
 
 use super::bf16;
 use crate::bf16::{Bf16, Bf16Instructions};
