@@ -17,6 +17,11 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// Whether clippy is the compiler's own: a distribution's compiler goes with another's.
+    pub(crate) fn lints(&self) -> bool {
+        !self.cargo.is_absolute()
+    }
+
     /// A cargo, at the checkout's root, that can build the library for other targets.
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(&self.cargo);

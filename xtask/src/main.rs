@@ -9,7 +9,7 @@ mod emulate;
 mod exhaustive;
 mod tidy;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use clap::{Parser, Subcommand};
 use llamaboot_kernels::Kernels;
 use std::collections::BTreeSet;
@@ -100,6 +100,7 @@ fn start(task: Task) -> Result<()> {
         Task::Demo(options) => demo::demo(&options),
         Task::Test { gpu: true, args, .. } => test_gpu(&args),
         Task::Test { aarch64: true, .. } => {
+            ensure!(!cfg!(target_arch = "aarch64"), "this machine's own tests are those already");
             setup::emulator();
             aarch64::test()?.map_or(Ok(()), |reason| bail!("SKIPPED: {reason}"))
         }

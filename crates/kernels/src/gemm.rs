@@ -14,13 +14,13 @@
 //! ```
 //!
 //! That is the whole definition, so the result depends neither on the instruction set nor on the
-//! number of threads. One exception is made for speed: AMX, where there is one that multiplies bf16,
-//! adds in an order of its own (`avx512/amx.rs`), which depends on no number of threads either.
+//! number of threads. One exception is made for speed: AMX, where it multiplies bf16, adds in an
+//! order of its own (`avx512/amx.rs`), which depends on no number of threads either.
 //!
 //! Around it lies the usual order of loops (Goto and van de Geijn, "Anatomy of High-Performance
 //! Matrix Multiplication"): a block of `b` is copied into panels of the register tile's width, by
-//! all threads together, and stays in the last cache; a block of `a` stays in the second, a panel of
-//! `b` in the first. Of `a`, only what does not lie row after row is copied, where it needs no
+//! all threads together, and stays in the last cache; a block of `a` stays in the second, a panel
+//! of `b` in the first. Of `a`, only what does not lie row after row is copied, where it needs no
 //! rounding. Threads share the rows of `out`.
 //!
 //! Blocks are made of *words* of 32 bits: an f32, or two bf16 that are neighbours along k.
@@ -135,7 +135,7 @@ pub(crate) struct Tile {
     /// by side, zeros fill both blocks up to a multiple of them, and `a` has room for whole tiles.
     pub(crate) words: usize,
     /// `out (+)= a · b` for `depth` columns of `a` and a panel `b (depth, cols)`; rows of `out` are
-    /// `stride` apart.
+    /// `stride` apart. To be called between the two calls of `around`.
     pub(crate) multiply: MultiplyFn,
     /// Called on a thread before it multiplies, and after.
     pub(crate) around: [unsafe fn(); 2],
@@ -320,18 +320,21 @@ unsafe fn multiply_block(
             let a = a.tile(&tile_rows, height);
             let from = tile_rows.start * n + tile_cols.start;
             if (tile_rows.len(), tile_cols.len()) == (height, width) {
-                // SAFETY: the caller's promise.
+                // SAFETY: the caller's promise; `before` was called on this thread.
                 unsafe { multiply(&a, b, &mut out[from..], n, add) };
                 continue;
             }
             let tile = &mut edge[..height * width];
-            // SAFETY: as above.
-            unsafe { multiply(&a, b, tile, width, false) };
-            for (row, tile) in tile_rows.zip(tile.chunks_exact(width)) {
-                let out = &mut out[row * n + tile_cols.start..][..tile_cols.len()];
-                for (out, &s) in out.iter_mut().zip(tile) {
-                    *out = if add { *out + s } else { s };
+            let place = |row: usize| row * n + tile_cols.start..row * n + tile_cols.end;
+            if add {
+                for (row, tile) in tile_rows.clone().zip(tile.chunks_exact_mut(width)) {
+                    tile[..tile_cols.len()].copy_from_slice(&out[place(row)]);
                 }
+            }
+            // SAFETY: as above.
+            unsafe { multiply(&a, b, tile, width, add) };
+            for (row, tile) in tile_rows.zip(tile.chunks_exact(width)) {
+                out[place(row)].copy_from_slice(&tile[..tile_cols.len()]);
             }
         }
     }

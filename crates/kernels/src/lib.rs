@@ -1,4 +1,5 @@
-//! The arithmetic of a Llama model, with the same bits on every instruction set.
+//! The arithmetic of a Llama model, with the same bits on every instruction set; products of bf16,
+//! which only training has, are others with AMX.
 //!
 //! Every result is defined by its *reduction shape*, not by the code that computes it:
 //!

@@ -1,5 +1,5 @@
-//! What training computes with has the same bits on every instruction set and any number of threads,
-//! and is right, measured against f64.
+//! What training computes with has the same bits on every instruction set (but for AMX's products)
+//! and any number of threads, and is right, measured against f64.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -62,6 +62,30 @@ impl Product {
         out
     }
 
+    /// Numbers from a seed, for a shape.
+    fn new(
+        (shape, seed): ([usize; 3], u64),
+        transposed: [bool; 2],
+        add: bool,
+        precision: Precision,
+    ) -> Self {
+        let ([m, k, n], mut numbers) = (shape, Numbers(seed | 1));
+        let (a, b) = (numbers.floats(m * k), numbers.floats(k * n));
+        Self { a, b, before: numbers.floats(m * n), shape, transposed, add, precision }
+    }
+
+    /// That the best kernels are right.
+    fn check(&self) {
+        let found = self.run(Kernels::best(), &SingleThread);
+        let [_, k, n] = self.shape;
+        for (at, &found) in found.iter().enumerate() {
+            let (exact, size) = self.exact(at / n, at % n);
+            let bound = size * (k + 2) as f64 * f64::from(f32::EPSILON) + 1e-37;
+            let error = (f64::from(found) - exact).abs();
+            assert!(error <= bound, "{self:?} [{at}] {found}, exactly {exact}");
+        }
+    }
+
     /// The exact result, and the sum of the sizes of what is added up.
     fn exact(&self, row: usize, col: usize) -> (f64, f64) {
         let [m, k, n] = self.shape;
@@ -91,16 +115,30 @@ fn product() -> impl Strategy<Value = Product> {
     let options = (any::<u64>(), any::<[bool; 2]>(), any::<bool>(), precision);
     (prop_oneof![4 => sides, 1 => wide, 1 => tall], options).prop_map(
         |((m, k, n), (seed, transposed, add, precision))| {
-            let mut numbers = Numbers(seed | 1);
-            let (a, b) = (numbers.floats(m * k), numbers.floats(k * n));
-            let before = numbers.floats(m * n);
-            Product { a, b, before, shape: [m, k, n], transposed, add, precision }
+            Product::new(([m, k, n], seed), transposed, add, precision)
         },
     )
 }
 
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
+}
+
+/// Whole tiles of every instruction set, edges at both sides, and blocks of k.
+#[test]
+fn large_products_are_right() {
+    let both = [false, true];
+    for (seed, shape) in
+        [[69, 1301, 71], [64, 1, 64], [33, 641, 65], [32, 32, 32]].iter().enumerate()
+    {
+        for (a, b, add) in
+            both.iter().flat_map(|a| both.map(|b| both.map(|add| (*a, b, add)))).flatten()
+        {
+            for precision in [Precision::F32, Precision::Bf16] {
+                Product::new((*shape, seed as u64), [a, b], add, precision).check();
+            }
+        }
+    }
 }
 
 proptest! {
@@ -123,14 +161,7 @@ proptest! {
 
     #[test]
     fn products_are_right(product in product()) {
-        let found = product.run(Kernels::best(), &SingleThread);
-        let [_, k, n] = product.shape;
-        for (at, &found) in found.iter().enumerate() {
-            let (exact, size) = product.exact(at / n, at % n);
-            let bound = size * (k + 2) as f64 * f64::from(f32::EPSILON) + 1e-37;
-            let error = (f64::from(found) - exact).abs();
-            prop_assert!(error <= bound, "[{at}] {found}, exactly {exact}");
-        }
+        product.check();
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Products of bf16 on CPUs with AMX, whose instructions multiply tiles of 16 rows of 64 bytes.
 //!
 //! TDPBF16PS takes 32 numbers along k, keeps even and odd ones apart, and adds what they come to at
-//! once (Intel's manual, volume 2); subnormals are taken for zero, of which `bf16.rs` leaves none:
+//! once (Intel's manual, volume 2). Subnormals are taken for zero: `bf16.rs` leaves none in
+//! products and their sums, but an `out` that is added to may be one.
 //!
 //! ```text
 //! for each block of k, and of it for each 32 numbers in order (zeros behind the last):
@@ -10,7 +11,7 @@
 //! ```
 //!
 //! Four tiles of sums share two of `a` and two of `b`. The instructions are written as assembly:
-//! stable Rust has neither them nor their registers, so no compiled code touches these.
+//! stable Rust does not have them, and does not use their registers.
 
 use super::bf16;
 use crate::bf16::{Bf16, Bf16Instructions};

@@ -1,5 +1,6 @@
 //! Kernels for AVX-512 with VNNI: the products, where nearly all time goes. Everything else, a few
-//! percent, is the AVX2 code. Bit-identical to [`crate::scalar`].
+//! percent, is the AVX2 code. Bit-identical to [`crate::scalar`],
+//! but for AMX's products of bf16, which are training's.
 
 mod amx;
 mod bf16;

@@ -169,6 +169,18 @@ fn what_is_saved_goes_on_as_if_never_left() {
     assert!(answers[6].contains("no chats are saved"), "{}", answers[6]);
     assert!(answers[7].contains("there is no chat pets"));
 
+    // A file that was read goes with the next question, of a chat that is loaded meanwhile as well.
+    stick.files.insert("dog.txt".into(), b"The dog is called Rex.\n".to_vec());
+    let mut script = Script::new(
+        "/set template plain\r/set max_tokens 20\rTell me about a dog.\r/save rex\r\
+         /read dog.txt\r/load rex\rAnd a bird?\r/context\r",
+        &[],
+    );
+    let mut other = Stick { files: stick.files.clone(), ..Stick::default() };
+    converse((&model, Some(&tokenizer)), 512, &mut script, &mut other);
+    let answers = script.answers();
+    assert!(answers[7].contains("called Rex"), "{}", script.said);
+
     // Resumed at the start, in the same words: commands and empty lines come before that.
     let mut script = Script::new("/set template plain\r\rYES\r/context\r", &[]);
     converse((&model, Some(&tokenizer)), 512, &mut script, &mut stick);

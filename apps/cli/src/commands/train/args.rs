@@ -75,7 +75,7 @@ pub(crate) struct Train {
     /// Threads [default: all cores]; the result is the same
     #[arg(long, value_name = "N", value_parser = value_parser!(u16).range(1..=1024))]
     pub(super) threads: Option<u16>,
-    /// Kernels [default: the best this CPU has]; the result is the same
+    /// Kernels [default: the best this CPU has]; the result is the same, but of bf16 with AMX
     #[arg(long, value_name = "ISA", value_parser = isa_name())]
     pub(super) isa: Option<Isa>,
     /// One line of JSON a step
