@@ -1,4 +1,4 @@
-//! Vectors of f32: sums, exp and what is built of it, widening and narrowing.
+//! Vectors of f32: sums, exp and what is built of it, and narrowing.
 
 use super::exp::exp_8;
 use super::registers::*;
@@ -49,26 +49,6 @@ pub(crate) fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
         let gate = load_first(gate);
         let silu = div(gate, add(one, exp_8(negated(gate))));
         store_first(out, mul(silu, load_first(up)));
-    }
-}
-
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
-pub(crate) fn widen_f16(bytes: &[u8], out: &mut [f32]) {
-    for (out, bytes) in out.chunks_mut(8).zip(bytes.chunks(16)) {
-        let mut halves = [0; 16];
-        halves[..bytes.len()].copy_from_slice(bytes);
-        // SAFETY: the array holds the 16 bytes that are read.
-        store_first(out, unsafe { load_f16(halves.as_ptr()) });
-    }
-}
-
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
-pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
-    for (out, bytes) in out.chunks_mut(8).zip(bytes.chunks(16)) {
-        let mut halves = [0; 16];
-        halves[..bytes.len()].copy_from_slice(bytes);
-        // SAFETY: the array holds the 16 bytes that are read.
-        store_first(out, unsafe { load_bf16(halves.as_ptr()) });
     }
 }
 

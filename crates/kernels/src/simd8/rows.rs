@@ -12,7 +12,7 @@ use core::ops::Range;
 use llamaboot_checkpoint::{DType, Tensor};
 
 /// How numbers are stored, and how eight of them become f32.
-trait Source {
+pub(crate) trait Source {
     const BYTES: usize;
 
     /// # Safety
@@ -21,8 +21,8 @@ trait Source {
 }
 
 struct F32;
-struct F16;
-struct BF16;
+pub(crate) struct F16;
+pub(crate) struct BF16;
 
 impl Source for F32 {
     const BYTES: usize = 4;
@@ -69,6 +69,14 @@ fn first<S: Source>(bytes: &[u8]) -> Floats {
     copy[..bytes.len()].copy_from_slice(bytes);
     // SAFETY: the copy holds eight numbers of any kind.
     unsafe { S::load(copy.as_ptr()) }
+}
+
+/// Numbers as f32.
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+pub(crate) fn widen<S: Source>(bytes: &[u8], out: &mut [f32]) {
+    for (out, bytes) in out.chunks_mut(8).zip(bytes.chunks(8 * S::BYTES)) {
+        store_first(out, first::<S>(bytes));
+    }
 }
 
 /// `R` rows, each as long as `x`'s, times `T` tokens.
