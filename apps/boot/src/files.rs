@@ -8,6 +8,7 @@ use uefi::proto::media::file::{
     Directory, File as _, FileAttribute, FileInfo, FileMode, RegularFile,
 };
 use uefi::proto::media::fs::SimpleFileSystem;
+use uefi::runtime::Time;
 use uefi::{CString16, Handle, Status};
 
 /// Bytes a read asks for: some firmware fails on, or silently cuts, longer reads.
@@ -63,6 +64,7 @@ pub(crate) fn folders(place: &Place) -> Vec<String> {
 pub(crate) struct OpenFile {
     file: RegularFile,
     pub(crate) len: u64,
+    changed: Time,
 }
 
 impl OpenFile {
@@ -90,8 +92,16 @@ impl OpenFile {
         let handle = root.open(&wide(&place.path), mode, FileAttribute::empty());
         let file = handle.map_err(status)?.into_regular_file();
         let mut file = file.ok_or(Status::INVALID_PARAMETER)?;
-        let len = file.get_boxed_info::<FileInfo>().map_err(status)?.file_size();
-        Ok(Self { file, len })
+        let info = file.get_boxed_info::<FileInfo>().map_err(status)?;
+        Ok(Self { file, len: info.file_size(), changed: *info.modification_time() })
+    }
+
+    /// Whether it bears the time that an image's files have, FAT's first: then nobody has put
+    /// another in its place.
+    pub(crate) fn is_the_images(&self) -> bool {
+        let day = (self.changed.year(), self.changed.month(), self.changed.day());
+        let time = (self.changed.hour(), self.changed.minute(), self.changed.second());
+        (day, time) == ((1980, 1, 1), (0, 0, 0))
     }
 
     /// Goes to a byte.
@@ -119,13 +129,13 @@ impl OpenFile {
         Ok(())
     }
 
-    /// Fills `buffer` from the current position, which is `start`. `read` is told how many bytes
-    /// of the file are in so far and may stop by returning false.
+    /// Fills `buffer` from the current position, which is `start`. `read` is given each stretch
+    /// of bytes that is in and the place of the next, and may stop by returning false.
     pub(crate) fn fill(
         &mut self,
         buffer: &mut [u8],
         start: u64,
-        mut read: impl FnMut(u64) -> bool,
+        mut read: impl FnMut(&[u8], u64) -> bool,
     ) -> Result<(), String> {
         let mut done = 0;
         while done < buffer.len() {
@@ -137,8 +147,9 @@ impl OpenFile {
                 let expected = start + buffer.len() as u64;
                 return Err(format!("byte {at}: the file ends here, {expected} bytes expected"));
             }
+            let new = &buffer[done..done + n];
             done += n;
-            if !read(start + done as u64) {
+            if !read(new, start + done as u64) {
                 return Err(String::from("loading was stopped"));
             }
         }

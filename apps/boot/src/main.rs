@@ -19,6 +19,7 @@ mod files;
 mod firmware;
 mod installed;
 mod keyboard;
+mod load;
 mod memory;
 mod models;
 mod panic;
@@ -184,8 +185,10 @@ fn configure(console: &mut BootConsole, stick: &mut Stick) -> Config {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(StorageError::Missing | StorageError::NoPlace) => return Config::default(),
         Err(error) => {
-            console.write(&format!("{CONFIG_FILE}: {error:?}\n"));
-            return Config::default();
+            let config = Config::default();
+            let line = error.line(config.settings.language);
+            console.write(&format!("{CONFIG_FILE}: {line}\n"));
+            return config;
         }
     };
     let (config, mistakes) = Config::parse(&source);

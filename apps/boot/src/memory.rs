@@ -48,9 +48,17 @@ pub(crate) struct Pages {
 impl Pages {
     /// At least `len` bytes; `None` where firmware has no such block.
     pub(crate) fn allocate(len: usize) -> Option<Self> {
+        Self::allocate_at(AllocateType::AnyPages, len)
+    }
+
+    /// The same, where every device reaches: below 4 GiB.
+    pub(crate) fn allocate_low(len: usize) -> Option<Self> {
+        Self::allocate_at(AllocateType::MaxAddress(u32::MAX.into()), len)
+    }
+
+    fn allocate_at(place: AllocateType, len: usize) -> Option<Self> {
         let count = len.div_ceil(PAGE_SIZE).max(1);
-        let start =
-            boot::allocate_pages(AllocateType::AnyPages, MemoryType::LOADER_DATA, count).ok()?;
+        let start = boot::allocate_pages(place, MemoryType::LOADER_DATA, count).ok()?;
         // SAFETY: the pages are ours, and nobody has a reference to them yet.
         unsafe { start.write_bytes(0, count * PAGE_SIZE) };
         Some(Self { start, len, count })

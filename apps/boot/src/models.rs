@@ -3,16 +3,19 @@
 use crate::clock::Tsc;
 use crate::console::BootConsole;
 use crate::files::{self, OpenFile, Place};
-use crate::memory::{self, MAX_PIECE, Pages};
+use crate::load::load;
+use crate::memory::{self, Pages};
 use crate::stick::Stick;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use alloc::{format, vec};
 use llamaboot_chat::{
-    Chat, Console as _, Exit, MenuItem, ModelInfo, Progress, Session, Settings, bytes_text,
-    is_model_name, template_for, text, tokenizer_for, tokenizer_names,
+    Chat, Console as _, Exit, Language, MenuItem, ModelInfo, Progress, Session, Settings,
+    Storage as _, StorageError, bytes_text, is_model_name, template_for, text, tokenizer_for,
+    tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
+use llamaboot_checksums::Checksums;
 use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels, Parallel};
 use uefi::Handle;
@@ -87,6 +90,23 @@ impl Found {
         Place { volume: self.volume, path: format!("{}\\{name}", self.folder) }
     }
 
+    /// What the stick says that the file's bytes add up to, where it says it of this one.
+    fn checksums(
+        &self,
+        file: &OpenFile,
+        stick: &mut Stick,
+        language: Language,
+    ) -> Result<Option<Checksums>, String> {
+        if stick.volume() != Some(self.volume) || !file.is_the_images() {
+            return Ok(None);
+        }
+        match stick.read(llamaboot_checksums::FILE, llamaboot_checksums::MAX_LEN) {
+            Ok(text) => Checksums::find(&String::from_utf8_lossy(&text), &self.path, self.len),
+            Err(StorageError::Missing) => Ok(None),
+            Err(error) => Err(format!("{}: {}", llamaboot_checksums::FILE, error.line(language))),
+        }
+    }
+
     /// The bytes of the tokenizer beside a llama2.c model.
     fn tokenizer_bytes(&self) -> Result<Option<Vec<u8>>, String> {
         let Some(name) = tokenizer_names(&self.name)
@@ -103,7 +123,7 @@ impl Found {
             ));
         }
         let mut bytes = vec![0; file.len as usize];
-        file.fill(&mut bytes, 0, |_| true).map_err(|message| format!("{name}: {message}"))?;
+        file.fill(&mut bytes, 0, |_, _| true).map_err(|message| format!("{name}: {message}"))?;
         Ok(Some(bytes))
     }
 }
@@ -136,7 +156,7 @@ fn read_header(file: &mut OpenFile) -> Result<Pages, String> {
         let mut head = Pages::allocate(len.min(file.len) as usize)
             .ok_or_else(|| format!("no {} left to read its header", bytes_text(len)))?;
         file.rewind()?;
-        file.fill(head.bytes_mut(), 0, |_| true)?;
+        file.fill(head.bytes_mut(), 0, |_, _| true)?;
         file.rewind()?;
         match Header::parse(&Regions::prefix(head.bytes(), file.len)) {
             Err(Error::NeedMore { .. }) if len < MAX_HEADER => len *= 2,
@@ -174,13 +194,19 @@ pub(crate) fn converse(
     let (clock, threads) = (company.clock, company.threads);
     let described = found.describe(memory::available(), threads.threads(), &chat.settings)?;
     console.write(&format!("{}: {described}\n", found.path));
+    let language = chat.settings.language;
     let mut file = OpenFile::open(&found.place(&found.name))?;
     let head = read_header(&mut file)?;
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
     let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
-    let mut progress = Progress::new(&found.name, found.len, chat.settings.language, &clock);
-    let mut pieces = load(console, found, &mut file, &header, &mut progress)?;
+    let mut progress = Progress::new(&found.name, found.len, language, &clock);
+    let sums = found.checksums(&file, company.stick, language).unwrap_or_else(|message| {
+        console.write(&format!("{message}\n"));
+        None
+    });
+    let head = (&header, head.bytes());
+    let mut pieces = load(console, &mut file, head, sums.as_ref(), (&mut progress, language))?;
     if Kernels::best().isa() != Isa::Scalar {
         let mut start_at = 0;
         let pieces = pieces.iter_mut().map(|piece| {
@@ -237,26 +263,4 @@ fn start<'m>(
             }
         }
     }
-}
-
-/// Reads the file into pieces that no tensor crosses.
-fn load(
-    console: &mut BootConsole,
-    found: &Found,
-    file: &mut OpenFile,
-    header: &Header<'_>,
-    progress: &mut Progress<'_>,
-) -> Result<Vec<Pages>, String> {
-    let mut pieces = vec![];
-    for cut in header.cuts(found.len, MAX_PIECE).windows(2) {
-        let (start, len) = (cut[0], cut[1] - cut[0]);
-        let mut piece = Pages::allocate(len as usize)
-            .ok_or_else(|| format!("firmware has no block of {} left", bytes_text(len)))?;
-        file.fill(piece.bytes_mut(), start, |done| {
-            progress.show(console, done);
-            !console.interrupted()
-        })?;
-        pieces.push(piece);
-    }
-    Ok(pieces)
 }

@@ -72,7 +72,7 @@ impl Storage for Stick {
             return Err(StorageError::TooLong(limit));
         }
         let mut bytes = vec![0; file.len as usize];
-        file.fill(&mut bytes, 0, |_| true).map_err(StorageError::Failed)?;
+        file.fill(&mut bytes, 0, |_, _| true).map_err(StorageError::Failed)?;
         Ok(bytes)
     }
 
@@ -94,7 +94,8 @@ impl Storage for Stick {
             return Err(StorageError::Missing);
         }
         file.seek(offset).map_err(fault)?;
-        file.fill(buffer, offset, |_| true).map_err(|line| StorageError::Failed(line.to_string()))
+        file.fill(buffer, offset, |_, _| true)
+            .map_err(|line| StorageError::Failed(line.to_string()))
     }
 
     fn write_at(&mut self, path: &str, offset: u64, bytes: &[u8]) -> Result<(), StorageError> {

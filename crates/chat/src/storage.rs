@@ -1,5 +1,6 @@
 //! Files of the stick, or of a folder on a host.
 
+use crate::text::{self, Language};
 use alloc::{string::String, vec::Vec};
 
 /// Why a file could not be read or written.
@@ -17,6 +18,21 @@ pub enum StorageError {
     NoPlace,
     /// Something else, in a line: a stick that was pulled out, a status of firmware's.
     Failed(String),
+}
+
+impl StorageError {
+    /// What to show of it.
+    #[must_use]
+    pub fn line(&self, language: Language) -> String {
+        match self {
+            Self::Missing => text::FAULT_MISSING.get(language).into(),
+            Self::ReadOnly => text::FAULT_READ_ONLY.get(language).into(),
+            Self::Full => text::FAULT_FULL.get(language).into(),
+            Self::NoPlace => text::FAULT_NO_PLACE.get(language).into(),
+            Self::TooLong(limit) => text::FAULT_TOO_LONG.fill(language, &[limit]),
+            Self::Failed(line) => line.clone(),
+        }
+    }
 }
 
 /// Where files are kept. Paths have slashes and begin at the root.

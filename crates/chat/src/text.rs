@@ -217,6 +217,17 @@ texts! {
     NEEDS_MEMORY: "{}, needs {} of {}", "{}, demande {} sur {}";
     TOO_LARGE: "needs {} of memory, {} are free: take a smaller model",
         "demande {} de mémoire, {} sont libres : prenez un modèle plus petit";
+    READ_AGAIN: "{} MiB of it were read wrongly, and only the next time as they were written: this \
+                 stick or its socket is failing",
+        "{} Mio ont été mal lus, et seulement la fois suivante tels qu'ils furent écrits : cette \
+         clé ou sa prise faiblit";
+    READ_TWICE: "byte {}: read twice, and not the same both times: this stick or its socket is \
+                 failing",
+        "octet {} : lu deux fois, pas le même les deux fois : cette clé ou sa prise faiblit";
+    DAMAGED: "byte {}: the mebibyte from here on is not the one that was written: write the stick \
+              again, or delete its checksums.txt to run the model as it is",
+        "octet {} : à partir d'ici un mébioctet n'est plus celui qui fut écrit : écrivez la clé de \
+         nouveau, ou effacez son checksums.txt pour lancer le modèle tel quel";
     MODELS: "Models on this machine:", "Modèles de cette machine :";
     MENU_PROMPT: "number or arrows, then Enter: ", "numéro ou flèches, puis Entrée : ";
     MENU_KEYBOARD: "F2: keyboard ({}); Esc leaves", "F2 : clavier ({}) ; Échap quitte";

@@ -70,6 +70,9 @@ pub const ALIGN_BYTES: u64 = 1 << 20;
 /// Where the partition starts, in bytes from the start of the image.
 pub const PARTITION_OFFSET_BYTES: u64 = ALIGN_BYTES;
 
+/// Where models are, with the slash: the paths that [`Content::Checksums`] tells of.
+pub const MODELS: &str = "models/";
+
 /// What a file of the image holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content {
@@ -77,6 +80,8 @@ pub enum Content {
     File(PathBuf),
     /// Bytes in memory, for small things such as licences and settings.
     Bytes(Vec<u8>),
+    /// Checksums of the files in [`MODELS`], in the form of [`llamaboot_checksums`].
+    Checksums,
 }
 
 /// One file of the image.
@@ -96,8 +101,8 @@ impl Entry {
     }
 }
 
-/// What a stick holds beside its models: the boot program, the licences of this project, files of
-/// text, and files of zeros that are written over later, of so many bytes.
+/// What a stick holds beside its models: the boot program, the models' checksums, the licences of
+/// this project, files of text, and files of zeros that are written over later, of so many bytes.
 #[must_use]
 pub fn boot_entries(efi: PathBuf, texts: &[(&str, &str)], reserved: &[(&str, u64)]) -> Vec<Entry> {
     let license = |name: &str, text: &str| {
@@ -105,6 +110,7 @@ pub fn boot_entries(efi: PathBuf, texts: &[(&str, &str)], reserved: &[(&str, u64
     };
     let mut entries = vec![
         Entry::new("EFI/BOOT/BOOTX64.EFI", Content::File(efi)),
+        Entry::new(llamaboot_checksums::FILE, Content::Checksums),
         license("FONTS-OFL.txt", include_str!("../../../assets/fonts/LICENSE-OFL.txt")),
         license("LICENSE-APACHE", include_str!("../../../LICENSE-APACHE")),
         license("LICENSE-MIT", include_str!("../../../LICENSE-MIT")),

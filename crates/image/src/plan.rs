@@ -15,7 +15,7 @@ use crate::fat32::{Extent, Geometry, MAX_SECTORS, ROOT_CLUSTER};
 use crate::folder::{self, Place, RECORD_BYTES};
 use crate::names::{self, ShortName};
 use crate::tree::{Node, Tree};
-use crate::{Content, Entry, PARTITION_OFFSET_BYTES, SECTOR_BYTES};
+use crate::{Content, Entry, MODELS, PARTITION_OFFSET_BYTES, SECTOR_BYTES};
 
 /// Room that every image keeps free, so that a small file can still be put on the stick.
 const SPARE_BYTES: u64 = 1 << 20;
@@ -75,7 +75,7 @@ impl<'a> Plan<'a> {
         let label = names::label(label).ok_or_else(|| Error::Label { label: label.into() })?;
         let planned = |&index: &usize| {
             let entry = &entries[index];
-            let bytes = size(entry)?;
+            let bytes = size(entry, entries)?;
             Ok(PlannedFile { entry, bytes, extent: Extent { first: 0, clusters: 0 } })
         };
         let mut files = tree.files.iter().map(planned).collect::<Result<Vec<_>, Error>>()?;
@@ -135,7 +135,7 @@ impl<'a> Plan<'a> {
     pub(crate) fn inputs(&self) -> impl Iterator<Item = &Path> {
         self.entries.iter().filter_map(|entry| match &entry.content {
             Content::File(path) => Some(path.as_path()),
-            Content::Bytes(_) => None,
+            Content::Bytes(_) | Content::Checksums => None,
         })
     }
 
@@ -161,10 +161,20 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Bytes of an entry's content.
-fn size(entry: &Entry) -> Result<u32, Error> {
+/// Whether [`Content::Checksums`] tells of this file.
+pub(crate) fn is_summed(entry: &Entry) -> bool {
+    entry.path.starts_with(MODELS) && entry.content != Content::Checksums
+}
+
+/// Bytes of an entry's content; all entries are those that checksums may be of.
+fn size(entry: &Entry, all: &[Entry]) -> Result<u32, Error> {
     let bytes = match &entry.content {
         Content::Bytes(bytes) => bytes.len() as u64,
+        Content::Checksums => {
+            let models = all.iter().filter(|entry| is_summed(entry));
+            let sizes = models.map(|model| Ok((model.path.as_str(), size(model, all)?.into())));
+            llamaboot_checksums::text_len(sizes.collect::<Result<Vec<_>, Error>>()?)
+        }
         Content::File(path) => {
             let found =
                 fs::metadata(path).map_err(|cause| Error::Read { path: path.clone(), cause })?;

@@ -3,7 +3,7 @@
 //! ```text
 //! for each FAT entry            both FATs
 //! for each folder               its records
-//! for each file                 read 1 MiB, add to its CRC-32, write 1 MiB
+//! for each file                 read 1 MiB, add to its CRC-32s, write 1 MiB; checksums last
 //! GUIDs = SHA-256(label, each file's path, size, CRC-32)
 //! boot sectors, GPT, backup GPT
 //! ```
@@ -18,13 +18,14 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use llamaboot_checksums::{Checksums, Summing};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 use crate::fat32::fat_entries;
 use crate::gpt::{Guids, Table, guid};
 use crate::output::{Partial, write_error};
-use crate::plan::{Layout, Plan, PlannedFile};
+use crate::plan::{Layout, Plan, PlannedFile, is_summed};
 use crate::{Content, PARTITION_OFFSET_BYTES, SECTOR_BYTES};
 
 /// Bytes read and written at once: large enough for the disk, small enough for a smooth bar.
@@ -106,8 +107,23 @@ fn write_all<W: Write + Seek>(
         done += bytes;
         progress(done, total);
     };
-    let copied = plan.files.iter().map(|file| write_file(plan, file, sink, &mut advance));
-    let files = copied.collect::<Result<Vec<_>, Error>>()?;
+    let mut sums = vec![];
+    let mut copy = |file: &PlannedFile, content: &Content| {
+        let (written, summed) = write_file(plan, file, content, sink, &mut advance)?;
+        if is_summed(file.entry) {
+            sums.push((file.entry.path.clone(), summed));
+        }
+        Ok(written)
+    };
+    let is_last = |file: &&PlannedFile| file.entry.content == Content::Checksums;
+    let first = plan.files.iter().filter(|file| !is_last(file));
+    let mut files =
+        first.map(|file| copy(file, &file.entry.content)).collect::<Result<Vec<_>, Error>>()?;
+    let text = llamaboot_checksums::text(sums.iter().map(|(path, sums)| (path.as_str(), sums)));
+    for (place, file) in plan.files.iter().enumerate().filter(|(_, file)| is_last(file)) {
+        let content = Content::Bytes(text.clone().into_bytes());
+        files.insert(place, write_file(plan, file, &content, sink, &mut advance)?.0);
+    }
     write_head_and_tail(plan, &files, sink)?;
     Ok(files)
 }
@@ -132,27 +148,31 @@ fn write_fats<W: Write + Seek>(plan: &Plan, sink: &mut Sink<W>) -> Result<(), Er
 fn write_file<W: Write + Seek>(
     plan: &Plan,
     file: &PlannedFile,
+    content: &Content,
     sink: &mut Sink<W>,
     advance: &mut dyn FnMut(u64),
-) -> Result<WrittenFile, Error> {
+) -> Result<(WrittenFile, Checksums), Error> {
     let bytes = u64::from(file.bytes);
     let offset_bytes = (bytes > 0).then(|| plan.geometry.cluster_offset(file.extent.first));
     let start = offset_bytes.unwrap_or(0);
-    let mut crc = crc32fast::Hasher::new();
+    let (mut crc, mut sums) = (crc32fast::Hasher::new(), Summing::default());
     let mut done = 0;
     let mut put = |part: &[u8]| {
         crc.update(part);
+        sums.update(part);
         sink.put(start + done, part)?;
         done += part.len() as u64;
         advance(part.len() as u64);
         Ok(())
     };
-    match &file.entry.content {
+    match content {
         Content::Bytes(all) => all.chunks(CHUNK_BYTES).try_for_each(&mut put)?,
         Content::File(path) => copy(path, bytes, &mut put)?,
+        Content::Checksums => {}
     }
     let path = file.entry.path.clone();
-    Ok(WrittenFile { path, bytes, crc32: crc.finalize(), offset_bytes })
+    let written = WrittenFile { path, bytes, crc32: crc.finalize(), offset_bytes };
+    Ok((written, sums.finish()))
 }
 
 /// Hands a host file to `put` in chunks, exactly `expected` bytes.

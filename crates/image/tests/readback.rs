@@ -115,6 +115,40 @@ fn the_same_inputs_give_the_same_bytes_in_any_order() {
 }
 
 #[test]
+fn checksums_are_those_of_the_models() {
+    let folder = tempdir().expect("a folder");
+    let image = folder.path().join("a.img");
+    let (large, small) = (noise((2 << 20) + 5, 1), noise(7, 2));
+    let entries = [
+        bytes("models/small.bin", small.clone()),
+        Entry::new("checksums.txt", Content::Checksums),
+        bytes("models/a large one.gguf", large.clone()),
+        bytes("zzz.bin", noise(9, 3)),
+    ];
+    let summary = write(&image, &entries);
+    let mut text = String::new();
+    let volume = volume(&image);
+    let mut file = volume.root_dir().open_file("checksums.txt").expect("the file");
+    file.read_to_string(&mut text).expect("text");
+    let lines: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    let crc = |bytes: &[u8]| format!("{:08x}", crc32fast::hash(bytes));
+    let (first, rest) = large.split_at(1 << 20);
+    let (second, third) = rest.split_at(1 << 20);
+    let expected = [
+        "2097157 models/a large one.gguf".into(),
+        crc(first),
+        crc(second),
+        crc(third),
+        "7 models/small.bin".into(),
+        crc(&small),
+    ];
+    assert_eq!(lines, expected);
+    let listed: Vec<_> = summary.files.iter().map(|file| file.path.as_str()).collect();
+    let paths = ["checksums.txt", "models/a large one.gguf", "models/small.bin", "zzz.bin"];
+    assert_eq!(listed, paths);
+}
+
+#[test]
 fn one_changed_byte_changes_every_identifier() {
     let folder = tempdir().expect("a folder");
     let identifiers = |content: &[u8]| {

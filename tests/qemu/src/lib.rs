@@ -6,7 +6,7 @@
 use llamaboot_chat::{CHATS_BYTES, CHATS_FILE};
 use llamaboot_engine::logit_report;
 use llamaboot_golden::with_engine;
-use llamaboot_image::{Content, Entry, write_image};
+use llamaboot_image::{Content, Entry, WrittenFile, write_image};
 use llamaboot_kernels::{Kernels, SingleThread};
 use llamaboot_test_support::{data, root, smollm2};
 use std::path::{Path, PathBuf};
@@ -36,20 +36,23 @@ pub fn efi() -> PathBuf {
 pub struct Image {
     /// The image.
     pub path: PathBuf,
+    /// The files on it.
+    pub files: Vec<WrittenFile>,
     _folder: TempDir,
 }
 
-/// An image with the boot program, a place for chats, and `files`.
+/// An image with the boot program, a place for chats, and `files`, with the models' checksums.
 ///
 /// # Panics
 /// Where it cannot be written.
 #[must_use]
 pub fn image(mut files: Vec<Entry>) -> Image {
     files.push(bytes(CHATS_FILE, vec![0; CHATS_BYTES as usize]));
+    files.push(Entry::new(llamaboot_checksums::FILE, Content::Checksums));
     stick_made_by_hand(files)
 }
 
-/// As [`image`], without a place for chats.
+/// As [`image`], without a place for chats and without checksums.
 ///
 /// # Panics
 /// Where it cannot be written.
@@ -76,8 +79,9 @@ fn disk(mut entries: Vec<Entry>, files: Vec<Entry>) -> Image {
     let folder = tempfile::tempdir().unwrap_or_else(|e| panic!("{e}"));
     let path = folder.path().join("test.img");
     entries.extend(files);
-    write_image(&path, &entries, "TEST", &mut |_, _| {}).unwrap_or_else(|e| panic!("{e}"));
-    Image { path, _folder: folder }
+    let summary = write_image(&path, &entries, "TEST", &mut |_, _| {});
+    let files = summary.unwrap_or_else(|e| panic!("{e}")).files;
+    Image { path, files, _folder: folder }
 }
 
 /// A file of the host, on the stick.

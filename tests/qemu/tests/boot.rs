@@ -280,6 +280,31 @@ fn bad_files_are_told_apart_and_the_menu_comes_back() {
     prompt.expect(">>> ", SHORT);
 }
 
+/// A model that is not the one written is not run, unless somebody has put it there.
+#[test]
+fn a_damaged_model_is_not_run() {
+    let Some(disk) = stories("models/").map(image) else { return };
+    let mut stick = std::fs::read(&disk.path).unwrap();
+    let model = disk.files.iter().find(|file| file.path == "models/stories260K.bin").unwrap();
+    stick[model.offset_bytes.unwrap() as usize + 300_000] ^= 1;
+    std::fs::write(&disk.path, &stick).unwrap();
+    let mut prompt = Prompt(start(&Machine::new(&disk.path)));
+    let said = prompt.expect("number or arrows, then Enter: ", BOOT);
+    let line = "models/stories260K.bin: byte 0: the mebibyte from here on is not the one that was \
+                written: write the stick again, or delete its checksums.txt to run the model as it is";
+    assert!(said.contains(line), "{said}");
+
+    // The folder's record of it: the name of eight and three letters, and at byte 24 the day of
+    // the last change.
+    let name = b"STORIE~1BIN";
+    let record = stick.windows(name.len()).position(|bytes| bytes == name).unwrap();
+    stick[record + 24] += 1;
+    std::fs::write(&disk.path, &stick).unwrap();
+    let mut prompt = Prompt(start(&Machine::new(&disk.path)));
+    let said = prompt.expect(">>> ", BOOT);
+    assert!(!said.contains("the mebibyte"), "{said}");
+}
+
 /// No model, no tokenizer, no memory: a line that says what to do.
 #[test]
 fn what_is_missing_is_said() {

@@ -36,7 +36,7 @@ impl Session<'_> {
         }
         let fault = saved.err().filter(|fault| *fault != StorageError::NoPlace);
         if let Some(fault) = fault.as_ref().filter(|_| fault != self.save_fault) {
-            let fault = self.fault(fault);
+            let fault = fault.line(self.language());
             self.tell(console, Style::Error, text::NOT_SAVED, &[&fault]);
         }
         self.save_fault = fault;
@@ -168,8 +168,9 @@ impl Session<'_> {
         path: &str,
         limit: u64,
     ) -> Result<String, String> {
-        let bytes =
-            storage.read(path, limit).map_err(|fault| format!("{path}: {}", self.fault(&fault)))?;
+        let bytes = storage
+            .read(path, limit)
+            .map_err(|fault| format!("{path}: {}", fault.line(self.language())))?;
         String::from_utf8(bytes).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             text::NOT_TEXT.fill(self.language(), &[&path, &at])
@@ -258,19 +259,7 @@ impl Session<'_> {
     }
 
     fn filled_fault(&self, text: Text, fault: &StorageError) -> String {
-        text.fill(self.language(), &[&self.fault(fault)])
-    }
-
-    /// A fault of storage, in the user's language.
-    fn fault(&self, fault: &StorageError) -> String {
-        match fault {
-            StorageError::Missing => self.line_of(text::FAULT_MISSING),
-            StorageError::ReadOnly => self.line_of(text::FAULT_READ_ONLY),
-            StorageError::Full => self.line_of(text::FAULT_FULL),
-            StorageError::NoPlace => self.line_of(text::FAULT_NO_PLACE),
-            StorageError::TooLong(limit) => text::FAULT_TOO_LONG.fill(self.language(), &[limit]),
-            StorageError::Failed(line) => line.clone(),
-        }
+        text.fill(self.language(), &[&fault.line(self.language())])
     }
 }
 

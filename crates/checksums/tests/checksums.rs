@@ -1,0 +1,110 @@
+//! What is written is found again, a changed byte is found in its piece, and no text is too broken.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use llamaboot_checksums::{Checksums, Fault, PIECE, Summing, text, text_len};
+use proptest::prelude::*;
+
+fn sums(bytes: &[u8], step: usize) -> Checksums {
+    let mut summing = Summing::default();
+    bytes.chunks(step).for_each(|bytes| summing.update(bytes));
+    summing.finish()
+}
+
+/// Bytes in which every mebibyte is another one.
+fn some_bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|i| (i * 7 + i / 251 + i / PIECE) as u8).collect()
+}
+
+#[test]
+fn the_text_is_the_one_described() {
+    // The check value of this CRC is public: that of these nine digits.
+    let digits = sums(b"123456789", 2);
+    let empty = sums(b"", 1);
+    let written = text([("models/a b.gguf", &digits), ("models/empty.bin", &empty)]);
+    let lines: Vec<&str> = written.lines().skip_while(|line| line.starts_with('#')).collect();
+    assert_eq!(lines, ["9 models/a b.gguf", "cbf43926", "0 models/empty.bin"]);
+    let files = [("models/a b.gguf", 9), ("models/empty.bin", 0)];
+    assert_eq!(text_len(files), written.len() as u64);
+    assert_eq!(Checksums::find(&written, "models/a b.gguf", 9), Ok(Some(digits)));
+    assert_eq!(Checksums::find(&written, "models/empty.bin", 0), Ok(Some(empty)));
+    // Another length is another file.
+    assert_eq!(Checksums::find(&written, "models/a b.gguf", 8), Ok(None));
+    assert_eq!(Checksums::find(&written, "a b.gguf", 9), Ok(None));
+}
+
+/// A medium that gives a wrong byte at the end of every read, so many times.
+#[test]
+fn what_was_read_wrongly_is_read_again() {
+    let bytes = some_bytes(2 * PIECE + 77);
+    let right = sums(&bytes, PIECE);
+    let mend = |faults: usize, tries: usize| {
+        let mut copy = bytes.clone();
+        copy[PIECE + 3] ^= 1;
+        copy[2 * PIECE + 76] ^= 1;
+        let wrong = right.wrong(&sums(&copy, 1000));
+        assert_eq!(wrong, [1, 2]);
+        let (mut faults, mut reads) = (faults, 0);
+        let read = |start: u64, buffer: &mut [u8]| {
+            reads += 1;
+            buffer.copy_from_slice(&bytes[start as usize..][..buffer.len()]);
+            if faults > 0 {
+                faults -= 1;
+                *buffer.last_mut().unwrap() ^= 1;
+            }
+            Ok(())
+        };
+        let put = |start: u64, new: &[u8]| {
+            copy[start as usize..][..new.len()].copy_from_slice(new);
+        };
+        let mended = right.mend(&wrong, tries, &mut vec![0; PIECE], read, put);
+        (mended, copy == bytes, reads)
+    };
+    assert_eq!(mend(0, 3), (Ok(()), true, 2));
+    assert_eq!(mend(2, 3), (Ok(()), true, 4));
+    assert_eq!(mend(3, 3), (Err(Fault::Damaged { byte: PIECE as u64 }), false, 3));
+    let pulled = |_: u64, _: &mut [u8]| Err("gone".to_string());
+    let mended = right.mend(&[1], 3, &mut vec![0; PIECE], pulled, |_, _| {});
+    assert_eq!(mended, Err(Fault::Reading("gone".to_string())));
+}
+
+#[test]
+fn a_broken_text_is_told() {
+    let bytes = some_bytes(2 * PIECE + 1);
+    let written = text([("m", &sums(&bytes, PIECE))]);
+    let len = bytes.len() as u64;
+    let cut = &written[..written.len() - 9];
+    let message = Checksums::find(cut, "m", len).unwrap_err();
+    assert_eq!(message, "checksums.txt: it ends before the last checksum of m");
+    for wrong in ["+1234567", "1234567", "123456789", "no sum"] {
+        let text = format!("{len} m\n01234567\n{wrong}\n01234567\n");
+        let message = Checksums::find(&text, "m", len).unwrap_err();
+        let expected = format!("checksums.txt: line 3: expected a checksum, found {wrong}");
+        assert_eq!(message, expected);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_changed_byte_is_found_where_it_is(
+        len in 1..3 * PIECE, at in any::<prop::sample::Index>(), bit in 0..8, step in 1..3 * PIECE
+    ) {
+        let mut bytes = some_bytes(len);
+        let right = sums(&bytes, PIECE);
+        // In whatever pieces they come.
+        prop_assert_eq!(&sums(&bytes, step), &right);
+        let at = at.index(len);
+        bytes[at] ^= 1_u8 << bit;
+        let number = at / PIECE;
+        prop_assert_eq!(right.wrong(&sums(&bytes, step)), [number]);
+        let range = right.range(number);
+        prop_assert!(range.contains(&(at as u64)) && range.end <= len as u64);
+    }
+
+    #[test]
+    fn any_text_is_read_without_a_panic(text in "([0-9]{1,4} m\n|[0-9a-f]{7,9}\n|.{0,9}\n)*", len in 0..5000_u64) {
+        let _ = Checksums::find(&text, "m", len);
+    }
+}
