@@ -203,6 +203,7 @@ fn make(shared: &Path, shape: &str, folder: &Path) -> Result<()> {
     ensure!(script.exists(), "{} makes the models, and is not there", script.display());
     let mut python = Command::new("python3");
     run(python.arg(script).arg(shape).args(["--fmt", formats, "--out"]).arg(folder))
+        .context("it makes the models, and needs `pip install numpy gguf`")
 }
 
 /// Another format of a model, by the `llama-quantize` beside `LLAMA_BENCH`.

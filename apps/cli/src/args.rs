@@ -6,12 +6,13 @@ use crate::commands::{DeviceName, Train, TrainType};
 use crate::model::kernels;
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
-use clap::{Parser, Subcommand, ValueEnum, value_parser};
+use clap::error::{ContextKind, ErrorKind};
+use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, CommandFactory};
+use clap::{FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
 use llamaboot_chat::Settings;
 use llamaboot_engine::{KvType, MemoryPlan};
 use llamaboot_kernels::Isa;
+use std::num::{IntErrorKind, ParseIntError};
 use std::path::PathBuf;
 
 /// Run Llama models on this machine, and put them on a USB stick that boots into a chat.
@@ -20,6 +21,43 @@ use std::path::PathBuf;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// The arguments of this process, or one error and the end of it. A negative number is a value
+    /// like others, for its argument to refuse; clap would take it for an option.
+    pub(crate) fn from_process() -> Self {
+        fn with_negative_numbers(command: ClapCommand) -> ClapCommand {
+            let allow = |arg: Arg| {
+                let takes_values = arg.get_action().takes_values();
+                arg.allow_negative_numbers(takes_values)
+            };
+            command.mut_args(allow).mut_subcommands(with_negative_numbers)
+        }
+        let mut command = with_negative_numbers(<Self as CommandFactory>::command());
+        let parsed = command.try_get_matches_from_mut(std::env::args_os());
+        let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
+        parsed.unwrap_or_else(|error| {
+            let mut error = error.format(&mut command);
+            if error.get(ContextKind::SuggestedArg).is_none() {
+                // "to pass it as a value, use -- before it": nobody wants a model of that name.
+                error.remove(ContextKind::Suggested);
+            }
+            let cause = std::error::Error::source(&error);
+            if let Some(cause) = cause.and_then(|cause| cause.downcast_ref::<ParseIntError>())
+                && *cause.kind() == IntErrorKind::InvalidDigit
+                && let Some(value) = error.get(ContextKind::InvalidValue)
+                && let Some(arg) = error.get(ContextKind::InvalidArg)
+            {
+                // "invalid digit found in string" is what it says itself.
+                let line = format!(
+                    "invalid value '{value}' for '{arg}': expected a whole number, 0 or more\n"
+                );
+                error = clap::Error::raw(ErrorKind::ValueValidation, line);
+            }
+            error.exit()
+        })
+    }
 }
 
 #[derive(Subcommand)]
@@ -125,7 +163,7 @@ pub(crate) fn isa_name() -> impl TypedValueParser<Value = Isa> {
 pub(crate) struct SamplingArgs {
     /// 0 always takes the likeliest token [default: 1 for generate; for chat 0.2, or 0.7 where the
     /// model has no chat template]
-    #[arg(short, long, value_name = "TEMP", allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "TEMP")]
     #[arg(value_parser = |v: &str| setting("temperature", v))]
     temperature: Option<String>,
     /// Keep the likeliest tokens that together reach this probability [default: 0.9]

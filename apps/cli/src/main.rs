@@ -13,11 +13,10 @@ mod progress;
 mod terminal;
 mod threads;
 
-use clap::Parser as _;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let command = args::Cli::parse().command;
+    let command = args::Cli::from_process().command;
     match commands::run(command) {
         Ok(()) => ExitCode::SUCCESS,
         // A reader that has seen enough (`llamaboot … | head`) is no fault.

@@ -68,10 +68,11 @@ fn existing(path: PathBuf) -> Option<PathBuf> {
 /// `cargo xtask test` counts.
 pub fn skipped(why: &str) {
     use std::io::Write as _;
-    let _ = writeln!(std::io::stderr(), "SKIPPED: {why}");
+    // Each in one write, for other tests write at the same time.
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
     if let Some(list) = std::env::var_os("LLAMABOOT_SKIPPED") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(list);
-        let _ = file.and_then(|mut file| writeln!(file, "{why}"));
+        let _ = file.and_then(|mut file| file.write_all(format!("{why}\n").as_bytes()));
     }
 }
 

@@ -3,7 +3,9 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use llamaboot_kernels::{Isa, Kernels};
+use std::sync::Once;
+
+use llamaboot_kernels::{Bf16Instructions, Isa, Kernels};
 
 /// The oracle.
 pub(crate) fn scalar() -> Kernels {
@@ -13,9 +15,15 @@ pub(crate) fn scalar() -> Kernels {
 /// The instruction sets to compare with scalar on this machine.
 pub(crate) fn others() -> Vec<Kernels> {
     let found: Vec<_> = Isa::ALL.into_iter().filter_map(|isa| Kernels::new(isa).ok()).collect();
-    if cfg!(target_arch = "x86_64") && Kernels::new(Isa::Avx512).is_err() {
-        let hint = "cargo xtask emulate has AVX-512";
-        llamaboot_test_support::skipped(&format!("this CPU has only {found:?}; {hint}"));
+    let bf16 = Kernels::best().bf16_instructions();
+    if cfg!(target_arch = "x86_64") && bf16 != Some(Bf16Instructions::AmxBf16) {
+        let hint = "cargo xtask emulate has AVX-512, its BF16 and AMX";
+        let isas = found.iter().map(|kernels| kernels.isa().name());
+        let names: Vec<_> = isas.chain(bf16.map(Bf16Instructions::name)).collect();
+        let has = format!("this CPU has only {}", names.join(", "));
+        // Once for all cases of all properties.
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| llamaboot_test_support::skipped(&format!("{has}; {hint}")));
     }
     found.into_iter().filter(|k| k.isa() != Isa::Scalar).collect()
 }
