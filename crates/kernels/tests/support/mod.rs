@@ -3,9 +3,8 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use std::sync::Once;
-
 use llamaboot_kernels::{Bf16Instructions, Isa, Kernels};
+use std::sync::Once;
 
 /// The oracle.
 pub(crate) fn scalar() -> Kernels {
