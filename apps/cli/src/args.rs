@@ -213,6 +213,33 @@ impl SamplingArgs {
     }
 }
 
+impl SamplingArgs {
+    /// Refuses what only conversations have.
+    ///
+    /// # Errors
+    /// A setting that has nothing to do with how tokens are drawn.
+    pub(crate) fn ensure_drawing(&self) -> Result<()> {
+        for (name, value) in &self.set {
+            let mut changed = Settings::default();
+            let _ = changed.set(name, value);
+            let drawing = Settings {
+                sampling: changed.sampling.clone(),
+                temperature: changed.temperature,
+                repeat_penalty: changed.repeat_penalty,
+                seed: changed.seed,
+                speculation: changed.speculation,
+                ..Settings::default()
+            };
+            anyhow::ensure!(
+                changed == drawing,
+                "--set {name}: only settings of how tokens are drawn, seed and speculation mean \
+                 anything here; chat takes them all"
+            );
+        }
+        Ok(())
+    }
+}
+
 /// `NAME=VALUE`, as `/set` takes it.
 fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;

@@ -16,6 +16,15 @@ mod threads;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Nobody reads stderr any more (`llamaboot … 2>&1 | true`): there is nobody to tell.
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload().downcast_ref::<String>();
+        if message.is_some_and(|message| message.starts_with("failed printing to std")) {
+            std::process::exit(1);
+        }
+        usual(panic);
+    }));
     let command = args::Cli::from_process().command;
     match commands::run(command) {
         Ok(()) => ExitCode::SUCCESS,

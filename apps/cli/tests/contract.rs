@@ -78,6 +78,7 @@ fn exit_codes_and_messages() {
         (1, "generate @test-data.md", "is this a model?"),
         (1, "image --efi @test-data.md -o target/none.img", "not a boot program"),
         (1, "image -o -", "a file or a device"),
+        (1, "generate @stories260K/stories260K.bin --set format=json", "--set format: only"),
         (1, "generate @stories260K/stories260K.bin", "no tokenizer"),
         (1, "inspect @stories260K/formats/stories260K-q8.v2.bin", "byte 37: group size"),
         (
@@ -116,6 +117,15 @@ fn exit_codes_and_messages() {
         assert!(output.stdout.is_empty(), "{args}");
         assert!(code == 2 || stderr.trim_end().lines().count() == 1, "{args}: {stderr}");
     }
+}
+
+/// `llamaboot … 2>&1 | true`: an end like others, no abort.
+#[test]
+fn a_closed_stderr_is_no_crash() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = command(&["generate", "/nonexistent"]).stderr(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
 }
 
 fn json(args: &str) -> Option<Vec<Value>> {

@@ -229,7 +229,7 @@ texts! {
         "octet {} : à partir d'ici un mébioctet n'est plus celui qui fut écrit : écrivez la clé de \
          nouveau, ou effacez son checksums.txt pour lancer le modèle tel quel";
     MODELS: "Models on this machine:", "Modèles de cette machine :";
-    MENU_PROMPT: "number or arrows, then Enter: ", "numéro ou flèches, puis Entrée : ";
+    MENU_PROMPT: "number, or arrows and Enter: ", "numéro, ou flèches et Entrée : ";
     MENU_KEYBOARD: "F2: keyboard ({}); Esc leaves", "F2 : clavier ({}) ; Échap quitte";
     MENU_ANOTHER: "another one: ", "un autre : ";
     KEYBOARDS: "Keyboards:", "Claviers :";

@@ -132,6 +132,13 @@ pub enum Error {
         /// The output path.
         path: PathBuf,
     },
+    /// The output exists and is something else, which would be lost.
+    #[error("{}: exists and is no disk image; remove it first, or choose another name",
+        path.display())]
+    OutputIsNoImage {
+        /// The output path.
+        path: PathBuf,
+    },
     /// The output is one of the inputs and would be lost.
     #[error("{}: both an input and the output", path.display())]
     OutputIsInput {

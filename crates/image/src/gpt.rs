@@ -22,6 +22,14 @@ const EFI_SYSTEM: [u8; 16] = [
 const PARTITION_NAME: &str = "llamaboot";
 
 const SECTOR: usize = SECTOR_BYTES as usize;
+/// What a header begins with.
+const SIGNATURE: &[u8] = b"EFI PART";
+
+/// Whether a sector begins as a header does.
+pub(crate) fn has_signature(sector: &[u8]) -> bool {
+    sector.starts_with(SIGNATURE)
+}
+
 const ENTRIES: usize = 128;
 const ENTRY_BYTES: usize = 128;
 const HEADER_BYTES: usize = 92;
@@ -111,7 +119,7 @@ impl Table {
     fn header(&self, own: u64, other: u64, entries_lba: u64, entries: &[u8]) -> [u8; SECTOR] {
         let mut sector = [0; SECTOR];
         let mut put = |at: usize, bytes: &[u8]| sector[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, b"EFI PART");
+        put(0, SIGNATURE);
         put(8, &0x0001_0000_u32.to_le_bytes()); // revision 1.0
         put(12, &(HEADER_BYTES as u32).to_le_bytes());
         put(24, &own.to_le_bytes());

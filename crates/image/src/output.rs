@@ -6,10 +6,12 @@
 //! the next one instead of piling up; a lock keeps two runs from sharing it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
+use crate::SECTOR_BYTES;
 use crate::error::Error;
+use crate::gpt::has_signature;
 
 /// An unfinished image, removed when dropped before [`Partial::finish`].
 #[derive(Debug)]
@@ -96,5 +98,15 @@ fn resolve<'a>(output: &Path, inputs: impl Iterator<Item = &'a Path>) -> Result<
             return Err(Error::OutputIsInput { path });
         }
     }
+    if !is_image(&found).map_err(|cause| Error::Write { path: path.clone(), cause })? {
+        return Err(Error::OutputIsNoImage { path });
+    }
     Ok(found)
+}
+
+/// Whether a file is empty, or has a partition table as ours have.
+fn is_image(path: &Path) -> io::Result<bool> {
+    let mut head = Vec::new();
+    File::open(path)?.take(2 * SECTOR_BYTES).read_to_end(&mut head)?;
+    Ok(head.is_empty() || head.get(SECTOR_BYTES as usize..).is_some_and(has_signature))
 }

@@ -26,6 +26,29 @@ fn listing(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn what_is_no_image_is_not_replaced() {
+    let folder = tempdir().expect("a folder");
+    let output = folder.path().join("notes.txt");
+    for content in [&b"my only copy"[..], &[7; 5000]] {
+        fs::write(&output, content).expect("a file");
+        let refused = write_image(&output, &[], "", &mut |_, _| {});
+        let message = refused.expect_err("no image").to_string();
+        assert!(
+            message.ends_with(
+                "notes.txt: exists and is no disk image; remove it first, or choose another name"
+            ),
+            "{message}"
+        );
+        assert_eq!(fs::read(&output).expect("it"), content);
+    }
+    fs::write(&output, b"").expect("an empty file");
+    // The second time it replaces an image.
+    for _ in 0..2 {
+        write_image(&output, &[], "", &mut |_, _| {}).expect("an image");
+    }
+}
+
+#[test]
 fn names_that_fat_does_not_allow() {
     for (path, expected) in [
         ("", NameFault::Empty),
@@ -127,7 +150,8 @@ fn a_file_that_changes_leaves_the_old_image_alone() {
     let folder = tempdir().expect("a folder");
     let (input, image) = (folder.path().join("a.bin"), folder.path().join("a.img"));
     fs::write(&input, [1; 5000]).expect("an input");
-    fs::write(&image, "the old image").expect("an image");
+    write(&image, &[bytes("old", *b"the old image")]);
+    let old = fs::read(&image).expect("the image");
     let entries = [bytes("0", [7; 100]), file("a.bin", &input)];
     for length in [4999, 5001, 3 << 20, 0] {
         fs::write(&input, [1; 5000]).expect("an input");
@@ -139,7 +163,7 @@ fn a_file_that_changes_leaves_the_old_image_alone() {
             }
             other => panic!("{length}: {other:?}"),
         }
-        assert_eq!(fs::read(&image).expect("the image"), b"the old image");
+        assert!(fs::read(&image).expect("the image") == old);
         assert_eq!(listing(folder.path()), ["a.bin", "a.img"]);
     }
 }
@@ -210,7 +234,7 @@ fn what_a_killed_run_left_is_used_up_and_a_running_one_is_respected() {
 fn a_link_to_an_image_stays_a_link() {
     let folder = tempdir().expect("a folder");
     let (image, link) = (folder.path().join("a.img"), folder.path().join("link.img"));
-    fs::write(&image, "old").expect("an image");
+    write(&image, &[bytes("old", vec![7; 80 << 20])]);
     std::os::unix::fs::symlink("a.img", &link).expect("a link");
     write(&link, &[]);
     assert!(fs::symlink_metadata(&link).expect("the link").is_symlink());

@@ -38,7 +38,7 @@ fn whole_path(bus: Bus) {
     let machine = Machine { bus, ..Machine::new(&disk.path) };
 
     let mut prompt = Prompt(start(&machine));
-    let menu = prompt.expect("number or arrows, then Enter: ", BOOT);
+    let menu = prompt.expect("number, or arrows and Enter: ", BOOT);
     assert!(
         menu.contains("1  models/SmolLM2-135M-Instruct.Q4_1.gguf  98.4 MB, GGUF v3 Q4_1, needs"),
         "{menu}"
@@ -57,7 +57,7 @@ fn whole_path(bus: Bus) {
     prompt.send("/bye\r");
 
     let mut prompt = Prompt(start(&machine));
-    prompt.expect("number or arrows, then Enter: ", BOOT);
+    prompt.expect("number, or arrows and Enter: ", BOOT);
     prompt.send("1");
     prompt.expect(">>> ", SHORT);
     prompt.ask("/set temperature 0");
@@ -259,7 +259,7 @@ fn bad_files_are_told_apart_and_the_menu_comes_back() {
     ]);
     let disk = image(files);
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
-    let menu = prompt.expect("number or arrows, then Enter: ", BOOT);
+    let menu = prompt.expect("number, or arrows and Enter: ", BOOT);
     for line in [
         "models/a-empty.bin      0 bytes, byte 0: a model file's header needs 28 bytes, the file has 0",
         "models/b-cut.bin        500 kB, byte 500000: length of the file for this header: expected 1056540",
@@ -273,7 +273,7 @@ fn bad_files_are_told_apart_and_the_menu_comes_back() {
     prompt.expect("models/a-empty.bin: ", SHORT);
     // Its tokenizer is known to be bad only when it is loaded.
     prompt.send("6");
-    let said = prompt.expect("number or arrows, then Enter: ", SHORT);
+    let said = prompt.expect("number, or arrows and Enter: ", SHORT);
     assert!(said.contains("models/f-tokens.bin: its tokenizer: tokenizer.bin: "), "{said}");
     prompt.send("7");
     prompt.expect("stories260K.bin: llama2.c v0 F32", SHORT);
@@ -289,7 +289,7 @@ fn a_damaged_model_is_not_run() {
     stick[model.offset_bytes.unwrap() as usize + 300_000] ^= 1;
     std::fs::write(&disk.path, &stick).unwrap();
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
-    let said = prompt.expect("number or arrows, then Enter: ", BOOT);
+    let said = prompt.expect("number, or arrows and Enter: ", BOOT);
     let line = "models/stories260K.bin: byte 0: the mebibyte from here on is not the one that was \
                 written: write the stick again, or delete its checksums.txt to run the model as it is";
     assert!(said.contains(line), "{said}");
@@ -321,7 +321,7 @@ fn what_is_missing_is_said() {
         "models/stories260K.bin: no tokenizer: put its tokenizer.bin beside the model",
         BOOT,
     );
-    prompt.expect("number or arrows, then Enter: ", SHORT);
+    prompt.expect("number, or arrows and Enter: ", SHORT);
 
     let Some(model) = chat_model() else { return };
     let disk = image(vec![model]);

@@ -122,12 +122,12 @@ fn the_menu_changes_the_keyboard() {
     let disk = image(files);
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
     prompt.expect("F2: keyboard (", BOOT);
-    prompt.expect("then Enter: ", SHORT);
+    prompt.expect("and Enter: ", SHORT);
     prompt.0.press("f2").unwrap();
     prompt.expect("de ", SHORT);
-    prompt.expect("then Enter: ", SHORT);
+    prompt.expect("and Enter: ", SHORT);
     prompt.0.press("5").unwrap();
-    prompt.expect("then Enter: ", SHORT);
+    prompt.expect("and Enter: ", SHORT);
     prompt.0.press("ret").unwrap();
     prompt.expect(">>> ", SHORT);
     // On a German keyboard: z and y change places, AltGr-q is @, dead circumflex and o make ô.
@@ -335,14 +335,14 @@ fn another_model_takes_the_conversation_over() {
     files.push(file("models/second.bin", &data("stories260K/stories260K.bin").unwrap()));
     let disk = image(files);
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
-    prompt.expect("then Enter: ", BOOT);
+    prompt.expect("and Enter: ", BOOT);
     prompt.send("1");
     prompt.expect(">>> ", SHORT);
     prompt.ask("/set template plain");
     prompt.ask("/set max_tokens 5");
     prompt.ask("Remember the red ball.");
     prompt.send("/models\r");
-    prompt.expect("then Enter: ", SHORT);
+    prompt.expect("and Enter: ", SHORT);
     prompt.send("2");
     prompt.expect(">>> ", SHORT);
     let context = prompt.ask("/context");
