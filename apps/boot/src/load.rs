@@ -41,9 +41,9 @@ pub(crate) fn load(
     if let Some(sums) = sums
         && !wrong.is_empty()
     {
-        mend(file, &mut pieces, sums, &wrong, language)?;
         let count = wrong.len();
         console.write(&(text::READ_AGAIN.fill(language, &[&count]) + "\n"));
+        mend(console, file, &mut pieces, sums, &wrong, language)?;
     }
     let first = pieces.iter().flat_map(|piece| piece.bytes());
     match first.zip(head).position(|(now, before)| now != before) {
@@ -54,6 +54,7 @@ pub(crate) fn load(
 
 /// Reads mebibytes again, and puts them where they belong.
 fn mend(
+    console: &mut BootConsole,
     file: &mut OpenFile,
     pieces: &mut [Pages],
     sums: &Checksums,
@@ -62,24 +63,12 @@ fn mend(
 ) -> Result<(), String> {
     let mut low = Pages::allocate_low(PIECE)
         .ok_or_else(|| format!("firmware has no block of {} left", bytes_text(PIECE as u64)))?;
+    let mut pieces: Vec<&mut [u8]> = pieces.iter_mut().map(Pages::bytes_mut).collect();
     let read = |start: u64, buffer: &mut [u8]| {
         file.seek(start).map_err(|status| format!("byte {start}: reading failed ({status})"))?;
-        file.fill(buffer, start, |_, _| true)
+        file.fill(buffer, start, |_, _| !console.interrupted())
     };
-    let put = |start: u64, bytes: &[u8]| {
-        let (start, end) = (start as usize, start as usize + bytes.len());
-        let mut piece_start = 0;
-        for piece in &mut *pieces {
-            let piece_end = piece_start + piece.bytes().len();
-            let (from, to) = (start.max(piece_start), end.min(piece_end));
-            if from < to {
-                let place = &mut piece.bytes_mut()[from - piece_start..to - piece_start];
-                place.copy_from_slice(&bytes[from - start..to - start]);
-            }
-            piece_start = piece_end;
-        }
-    };
-    sums.mend(wrong, TRIES, low.bytes_mut(), read, put).map_err(|fault| match fault {
+    sums.mend(&mut pieces, wrong, TRIES, low.bytes_mut(), read).map_err(|fault| match fault {
         Fault::Reading(message) => message,
         Fault::Damaged { byte } => text::DAMAGED.fill(language, &[&byte]),
     })

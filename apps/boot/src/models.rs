@@ -15,7 +15,7 @@ use llamaboot_chat::{
     tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
-use llamaboot_checksums::Checksums;
+use llamaboot_checksums::{Checksums, Summing};
 use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels, Parallel};
 use uefi::Handle;
@@ -76,7 +76,7 @@ impl Found {
         threads: usize,
         settings: &Settings,
     ) -> Result<String, String> {
-        let mut file = OpenFile::open(&self.place(&self.name))?;
+        let mut file = self.open()?;
         let head = read_header(&mut file)?;
         let regions = Regions::prefix(head.bytes(), self.len);
         let header = Header::parse(&regions).map_err(|e| e.to_string())?;
@@ -90,9 +90,20 @@ impl Found {
         Place { volume: self.volume, path: format!("{}\\{name}", self.folder) }
     }
 
-    /// What the stick says that the file's bytes add up to, where it says it of this one.
+    /// The file, still of the length that it was found with.
+    fn open(&self) -> Result<OpenFile, String> {
+        let file = OpenFile::open(&self.place(&self.name))?;
+        if file.len == self.len {
+            return Ok(file);
+        }
+        Err(format!("expected {} bytes, as at the start, found {}", self.len, file.len))
+    }
+
+    /// What the stick says that the bytes of a file in the model's folder add up to, where it says
+    /// it of this one.
     fn checksums(
         &self,
+        name: &str,
         file: &OpenFile,
         stick: &mut Stick,
         language: Language,
@@ -101,14 +112,23 @@ impl Found {
             return Ok(None);
         }
         match stick.read(llamaboot_checksums::FILE, llamaboot_checksums::MAX_LEN) {
-            Ok(text) => Checksums::find(&String::from_utf8_lossy(&text), &self.path, self.len),
+            Ok(text) => {
+                let folder = self.path.strip_suffix(&self.name).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text);
+                Checksums::find(&text, &format!("{folder}{name}"), file.len)
+            }
             Err(StorageError::Missing) => Ok(None),
             Err(error) => Err(format!("{}: {}", llamaboot_checksums::FILE, error.line(language))),
         }
     }
 
-    /// The bytes of the tokenizer beside a llama2.c model.
-    fn tokenizer_bytes(&self) -> Result<Option<Vec<u8>>, String> {
+    /// The bytes of the tokenizer beside a llama2.c model. A checksum list that cannot be read is
+    /// told when the model is.
+    fn tokenizer_bytes(
+        &self,
+        stick: &mut Stick,
+        language: Language,
+    ) -> Result<Option<Vec<u8>>, String> {
         let Some(name) = tokenizer_names(&self.name)
             .into_iter()
             .find(|name| OpenFile::open(&self.place(name)).is_ok())
@@ -124,6 +144,14 @@ impl Found {
         }
         let mut bytes = vec![0; file.len as usize];
         file.fill(&mut bytes, 0, |_, _| true).map_err(|message| format!("{name}: {message}"))?;
+        if let Ok(Some(sums)) = self.checksums(&name, &file, stick, language) {
+            let mut read = Summing::default();
+            read.update(&bytes);
+            if let Some(&wrong) = sums.wrong(&read.finish()).first() {
+                let byte = sums.range(wrong).start;
+                return Err(format!("{name}: {}", text::DAMAGED.fill(language, &[&byte])));
+            }
+        }
         Ok(Some(bytes))
     }
 }
@@ -153,7 +181,10 @@ fn fitted(
 fn read_header(file: &mut OpenFile) -> Result<Pages, String> {
     let mut len = 64 << 10;
     loop {
-        let mut head = Pages::allocate(len.min(file.len) as usize)
+        // Where every device reaches, while there is room.
+        let len_now = len.min(file.len) as usize;
+        let mut head = Pages::allocate_low(len_now)
+            .or_else(|| Pages::allocate(len_now))
             .ok_or_else(|| format!("no {} left to read its header", bytes_text(len)))?;
         file.rewind()?;
         file.fill(head.bytes_mut(), 0, |_, _| true)?;
@@ -195,14 +226,16 @@ pub(crate) fn converse(
     let described = found.describe(memory::available(), threads.threads(), &chat.settings)?;
     console.write(&format!("{}: {described}\n", found.path));
     let language = chat.settings.language;
-    let mut file = OpenFile::open(&found.place(&found.name))?;
+    let mut file = found.open()?;
     let head = read_header(&mut file)?;
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
-    let tokenizer = tokenizer_for(&header, found.tokenizer_bytes()?.as_deref())?;
+    let tokenizer =
+        tokenizer_for(&header, found.tokenizer_bytes(company.stick, language)?.as_deref())?;
     let mut progress = Progress::new(&found.name, found.len, language, &clock);
-    let sums = found.checksums(&file, company.stick, language).unwrap_or_else(|message| {
-        console.write(&format!("{message}\n"));
+    let sums = found.checksums(&found.name, &file, company.stick, language);
+    let sums = sums.unwrap_or_else(|message| {
+        console.write(&(text::NOT_CHECKED.fill(language, &[&message]) + "\n"));
         None
     });
     let head = (&header, head.bytes());

@@ -6,7 +6,7 @@ use crate::commands::{DeviceName, Train, TrainType};
 use crate::model::kernels;
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::error::{ContextKind, ErrorKind};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Args, Command as ClapCommand, CommandFactory};
 use clap::{FromArgMatches, Parser, Subcommand, ValueEnum, value_parser};
 use llamaboot_chat::Settings;
@@ -39,8 +39,10 @@ impl Cli {
         let parsed = parsed.and_then(|matches| Self::from_arg_matches(&matches));
         parsed.unwrap_or_else(|error| {
             let mut error = error.format(&mut command);
-            if error.get(ContextKind::SuggestedArg).is_none() {
-                // "to pass it as a value, use -- before it": nobody wants a model of that name.
+            // "to pass it as a value, use -- before it": nobody wants a model of that name.
+            if let Some(ContextValue::StyledStrs(tips)) = error.get(ContextKind::Suggested)
+                && tips.iter().any(|tip| tip.to_string().contains("as a value"))
+            {
                 error.remove(ContextKind::Suggested);
             }
             let cause = std::error::Error::source(&error);
@@ -50,9 +52,8 @@ impl Cli {
                 && let Some(arg) = error.get(ContextKind::InvalidArg)
             {
                 // "invalid digit found in string" is what it says itself.
-                let line = format!(
-                    "invalid value '{value}' for '{arg}': expected a whole number, 0 or more\n"
-                );
+                let line =
+                    format!("invalid value '{value}' for '{arg}': expected a whole number\n");
                 error = clap::Error::raw(ErrorKind::ValueValidation, line);
             }
             error.exit()
@@ -214,29 +215,16 @@ impl SamplingArgs {
 }
 
 impl SamplingArgs {
-    /// Refuses what only conversations have.
-    ///
-    /// # Errors
-    /// A setting that has nothing to do with how tokens are drawn.
-    pub(crate) fn ensure_drawing(&self) -> Result<()> {
-        for (name, value) in &self.set {
-            let mut changed = Settings::default();
-            let _ = changed.set(name, value);
-            let drawing = Settings {
-                sampling: changed.sampling.clone(),
-                temperature: changed.temperature,
-                repeat_penalty: changed.repeat_penalty,
-                seed: changed.seed,
-                speculation: changed.speculation,
-                ..Settings::default()
-            };
-            anyhow::ensure!(
-                changed == drawing,
-                "--set {name}: only settings of how tokens are drawn, seed and speculation mean \
-                 anything here; chat takes them all"
+    /// Ends this process where `--set` names what only conversations have.
+    pub(crate) fn check_drawing(&self) {
+        let other = self.set.iter().find(|(name, _)| !Settings::draws(name));
+        if let Some((name, _)) = other {
+            let line = format!(
+                "--set {name}: only settings of how tokens are drawn mean anything here; chat \
+                 takes them all\n"
             );
+            clap::Error::raw(ErrorKind::ValueValidation, line).exit();
         }
-        Ok(())
     }
 }
 

@@ -184,6 +184,7 @@ macro_rules! count {
     };
 }
 
+/// Those of how tokens are drawn come first, the seed last of them.
 static TABLE: [Setting; 30] = [
     by_model!("temperature", SET_TEMPERATURE, temperature, 0.0..=5.0),
     sampling!("top_p", SET_TOP_P, top_p, 0.0..=1.0),
@@ -374,6 +375,14 @@ pub(crate) fn help(language: Language) -> String {
 }
 
 impl Settings {
+    /// Whether a setting says how tokens are drawn, or guessed: all that a text without a
+    /// conversation knows.
+    #[must_use]
+    pub fn draws(name: &str) -> bool {
+        let at = |name: &str| TABLE.iter().position(|setting| setting.name == name);
+        name == "speculation" || at(name).is_some_and(|place| Some(place) <= at("seed"))
+    }
+
     /// Changes one setting.
     ///
     /// # Errors

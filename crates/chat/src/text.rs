@@ -217,13 +217,15 @@ texts! {
     NEEDS_MEMORY: "{}, needs {} of {}", "{}, demande {} sur {}";
     TOO_LARGE: "needs {} of memory, {} are free: take a smaller model",
         "demande {} de mémoire, {} sont libres : prenez un modèle plus petit";
-    READ_AGAIN: "{} MiB of it were read wrongly, and only the next time as they were written: this \
-                 stick or its socket is failing",
-        "{} Mio ont été mal lus, et seulement la fois suivante tels qu'ils furent écrits : cette \
-         clé ou sa prise faiblit";
-    READ_TWICE: "byte {}: read twice, and not the same both times: this stick or its socket is \
-                 failing",
-        "octet {} : lu deux fois, pas le même les deux fois : cette clé ou sa prise faiblit";
+    READ_AGAIN: "{} MiB of it did not come as they were written: reading them again; this stick \
+                 or its socket may be failing",
+        "{} Mio ne sont pas arrivés tels qu'ils furent écrits : nouvelle lecture ; cette clé ou sa \
+         prise faiblit peut-être";
+    READ_TWICE: "byte {}: read twice, and not the same both times: try again, for this stick or \
+                 its socket may be failing",
+        "octet {} : lu deux fois, pas le même les deux fois : réessayez, cette clé ou sa prise \
+         faiblit peut-être";
+    NOT_CHECKED: "{}: the model is not checked", "{} : le modèle n'est pas vérifié";
     DAMAGED: "byte {}: the mebibyte from here on is not the one that was written: write the stick \
               again, or delete its checksums.txt to run the model as it is",
         "octet {} : à partir d'ici un mébioctet n'est plus celui qui fut écrit : écrivez la clé de \

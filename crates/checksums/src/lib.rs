@@ -22,8 +22,8 @@ use core::ops::Range;
 /// The file's name, at the root of the volume.
 pub const FILE: &str = "checksums.txt";
 
-/// Longest file that is worth reading: more than the models of a 2 TiB volume need.
-pub const MAX_LEN: u64 = 32 << 20;
+/// Longest file that is read: enough for models of 200 GB.
+pub const MAX_LEN: u64 = 2 << 20;
 
 /// Bytes with a checksum of their own.
 pub const PIECE: usize = 1 << 20;
@@ -84,7 +84,10 @@ impl Checksums {
             let is_sum =
                 line.len() as u64 + 1 == LINE && line.bytes().all(|b| b.is_ascii_hexdigit());
             let crc = u32::from_str_radix(line, 16).ok().filter(|_| is_sum);
-            let fault = || format!("{FILE}: line {number}: expected a checksum, found {line:.40}");
+            let fault = || {
+                let found: String = line.chars().take(40).flat_map(char::escape_debug).collect();
+                format!("{FILE}: line {number}: expected a checksum, found {found}")
+            };
             pieces.push(crc.ok_or_else(fault)?);
         }
         Ok(Some(Self { len, pieces }))
@@ -105,18 +108,18 @@ impl Checksums {
     }
 
     /// Reads each of the pieces `wrong` again, into `buffer`, which has room for a [`PIECE`], until
-    /// it is right, at most `tries` times. `read` fills a slice from a byte of the file on; `put`
-    /// takes the right bytes of that place.
+    /// it is right, at most `tries` times, and puts it where it belongs in `file`: stretches that
+    /// follow each other. `read` fills a slice from a byte of the file on.
     ///
     /// # Errors
     /// The first of `read`'s, or the piece that stays wrong.
     pub fn mend(
         &self,
+        file: &mut [&mut [u8]],
         wrong: &[usize],
         tries: usize,
         buffer: &mut [u8],
         mut read: impl FnMut(u64, &mut [u8]) -> Result<(), String>,
-        mut put: impl FnMut(u64, &[u8]),
     ) -> Result<(), Fault> {
         for &number in wrong {
             let Range { start, end } = self.range(number);
@@ -132,9 +135,23 @@ impl Checksums {
             if !is_right {
                 return Err(Fault::Damaged { byte: start });
             }
-            put(start, buffer);
+            put(file, start as usize, buffer);
         }
         Ok(())
+    }
+}
+
+/// Bytes `start ..` of a file that lies in stretches.
+fn put(file: &mut [&mut [u8]], start: usize, bytes: &[u8]) {
+    let end = start + bytes.len();
+    let mut at = 0;
+    for stretch in file {
+        let stretch_end = at + stretch.len();
+        let (from, to) = (start.max(at), end.min(stretch_end));
+        if from < to {
+            stretch[from - at..to - at].copy_from_slice(&bytes[from - start..to - start]);
+        }
+        at = stretch_end;
     }
 }
 

@@ -133,7 +133,7 @@ pub enum Error {
         path: PathBuf,
     },
     /// The output exists and is something else, which would be lost.
-    #[error("{}: exists and is no disk image; remove it first, or choose another name",
+    #[error("{}: exists and is no image of llamaboot's; remove it first, or choose another name",
         path.display())]
     OutputIsNoImage {
         /// The output path.

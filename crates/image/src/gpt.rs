@@ -25,9 +25,20 @@ const SECTOR: usize = SECTOR_BYTES as usize;
 /// What a header begins with.
 const SIGNATURE: &[u8] = b"EFI PART";
 
-/// Whether a sector begins as a header does.
-pub(crate) fn has_signature(sector: &[u8]) -> bool {
-    sector.starts_with(SIGNATURE)
+/// Bytes from a disk's first on that [`is_ours`] looks at.
+pub(crate) const FRONT: u64 = 3 * SECTOR_BYTES;
+
+/// Whether a disk begins as [`Table::front`] does: a header, and a partition of our name.
+pub(crate) fn is_ours(front: &[u8]) -> bool {
+    let has = |at: usize, bytes: &[u8]| front.get(at..).is_some_and(|rest| rest.starts_with(bytes));
+    has(SECTOR, SIGNATURE) && has(2 * SECTOR + NAME_AT, &partition_name())
+}
+
+/// Where an entry's name begins.
+const NAME_AT: usize = 56;
+
+fn partition_name() -> Vec<u8> {
+    PARTITION_NAME.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
 const ENTRIES: usize = 128;
@@ -144,8 +155,7 @@ impl Table {
         put(16, &self.guids.partition);
         put(32, &self.first_lba.to_le_bytes());
         put(40, &self.last_lba.to_le_bytes());
-        let name: Vec<u8> = PARTITION_NAME.encode_utf16().flat_map(u16::to_le_bytes).collect();
-        put(56, &name);
+        put(NAME_AT, &partition_name());
         entries
     }
 }

@@ -9,9 +9,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::SECTOR_BYTES;
 use crate::error::Error;
-use crate::gpt::has_signature;
+use crate::gpt::{FRONT, is_ours};
 
 /// An unfinished image, removed when dropped before [`Partial::finish`].
 #[derive(Debug)]
@@ -104,9 +103,9 @@ fn resolve<'a>(output: &Path, inputs: impl Iterator<Item = &'a Path>) -> Result<
     Ok(found)
 }
 
-/// Whether a file is empty, or has a partition table as ours have.
+/// Whether a file is empty, or an image that we wrote.
 fn is_image(path: &Path) -> io::Result<bool> {
     let mut head = Vec::new();
-    File::open(path)?.take(2 * SECTOR_BYTES).read_to_end(&mut head)?;
-    Ok(head.is_empty() || head.get(SECTOR_BYTES as usize..).is_some_and(has_signature))
+    File::open(path)?.take(FRONT).read_to_end(&mut head)?;
+    Ok(head.is_empty() || is_ours(&head))
 }

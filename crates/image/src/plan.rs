@@ -75,10 +75,16 @@ impl<'a> Plan<'a> {
         let label = names::label(label).ok_or_else(|| Error::Label { label: label.into() })?;
         let planned = |&index: &usize| {
             let entry = &entries[index];
-            let bytes = size(entry, entries)?;
+            let bytes = size(entry)?;
             Ok(PlannedFile { entry, bytes, extent: Extent { first: 0, clusters: 0 } })
         };
         let mut files = tree.files.iter().map(planned).collect::<Result<Vec<_>, Error>>()?;
+        let summed = files.iter().filter(|file| is_summed(file.entry));
+        let summed = summed.map(|file| (file.entry.path.as_str(), file.bytes.into()));
+        let text_len = llamaboot_checksums::text_len(summed);
+        for file in files.iter_mut().filter(|file| file.entry.content == Content::Checksums) {
+            file.bytes = checked(file.entry, text_len)?;
+        }
         let folder_clusters = |cluster_bytes: u64| {
             let clusters = move |records: u64| (records * RECORD_BYTES).div_ceil(cluster_bytes);
             tree.folders.iter().map(move |folder| clusters(folder.records()))
@@ -166,15 +172,11 @@ pub(crate) fn is_summed(entry: &Entry) -> bool {
     entry.path.starts_with(MODELS) && entry.content != Content::Checksums
 }
 
-/// Bytes of an entry's content; all entries are those that checksums may be of.
-fn size(entry: &Entry, all: &[Entry]) -> Result<u32, Error> {
+/// Bytes of an entry's content, as far as that is known before the others are.
+fn size(entry: &Entry) -> Result<u32, Error> {
     let bytes = match &entry.content {
         Content::Bytes(bytes) => bytes.len() as u64,
-        Content::Checksums => {
-            let models = all.iter().filter(|entry| is_summed(entry));
-            let sizes = models.map(|model| Ok((model.path.as_str(), size(model, all)?.into())));
-            llamaboot_checksums::text_len(sizes.collect::<Result<Vec<_>, Error>>()?)
-        }
+        Content::Checksums => 0,
         Content::File(path) => {
             let found =
                 fs::metadata(path).map_err(|cause| Error::Read { path: path.clone(), cause })?;
@@ -184,6 +186,11 @@ fn size(entry: &Entry, all: &[Entry]) -> Result<u32, Error> {
             found.len()
         }
     };
+    checked(entry, bytes)
+}
+
+/// A size that FAT32 can state.
+fn checked(entry: &Entry, bytes: u64) -> Result<u32, Error> {
     // MAX_FILE_BYTES is u32's maximum, so the conversion is the check.
     u32::try_from(bytes).map_err(|_| Error::FileTooLarge { path: entry.path.clone(), bytes })
 }

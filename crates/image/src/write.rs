@@ -108,8 +108,8 @@ fn write_all<W: Write + Seek>(
         progress(done, total);
     };
     let mut sums = vec![];
-    let mut copy = |file: &PlannedFile, content: &Content| {
-        let (written, summed) = write_file(plan, file, content, sink, &mut advance)?;
+    let mut copy = |file: &PlannedFile| {
+        let (written, summed) = write_file(plan, file, "", sink, &mut advance)?;
         if is_summed(file.entry) {
             sums.push((file.entry.path.clone(), summed));
         }
@@ -117,12 +117,10 @@ fn write_all<W: Write + Seek>(
     };
     let is_last = |file: &&PlannedFile| file.entry.content == Content::Checksums;
     let first = plan.files.iter().filter(|file| !is_last(file));
-    let mut files =
-        first.map(|file| copy(file, &file.entry.content)).collect::<Result<Vec<_>, Error>>()?;
+    let mut files = first.map(&mut copy).collect::<Result<Vec<_>, Error>>()?;
     let text = llamaboot_checksums::text(sums.iter().map(|(path, sums)| (path.as_str(), sums)));
     for (place, file) in plan.files.iter().enumerate().filter(|(_, file)| is_last(file)) {
-        let content = Content::Bytes(text.clone().into_bytes());
-        files.insert(place, write_file(plan, file, &content, sink, &mut advance)?.0);
+        files.insert(place, write_file(plan, file, &text, sink, &mut advance)?.0);
     }
     write_head_and_tail(plan, &files, sink)?;
     Ok(files)
@@ -145,10 +143,11 @@ fn write_fats<W: Write + Seek>(plan: &Plan, sink: &mut Sink<W>) -> Result<(), Er
     }
 }
 
+/// Writes one file; `checksums` is the content of the one that tells of others.
 fn write_file<W: Write + Seek>(
     plan: &Plan,
     file: &PlannedFile,
-    content: &Content,
+    checksums: &str,
     sink: &mut Sink<W>,
     advance: &mut dyn FnMut(u64),
 ) -> Result<(WrittenFile, Checksums), Error> {
@@ -165,10 +164,10 @@ fn write_file<W: Write + Seek>(
         advance(part.len() as u64);
         Ok(())
     };
-    match content {
+    match &file.entry.content {
         Content::Bytes(all) => all.chunks(CHUNK_BYTES).try_for_each(&mut put)?,
         Content::File(path) => copy(path, bytes, &mut put)?,
-        Content::Checksums => {}
+        Content::Checksums => checksums.as_bytes().chunks(CHUNK_BYTES).try_for_each(&mut put)?,
     }
     let path = file.entry.path.clone();
     let written = WrittenFile { path, bytes, crc32: crc.finalize(), offset_bytes };

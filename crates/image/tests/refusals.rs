@@ -29,13 +29,17 @@ fn listing(folder: &Path) -> Vec<String> {
 fn what_is_no_image_is_not_replaced() {
     let folder = tempdir().expect("a folder");
     let output = folder.path().join("notes.txt");
-    for content in [&b"my only copy"[..], &[7; 5000]] {
+    // Such as a partition table of another maker.
+    let mut foreign = vec![0; 5000];
+    foreign[512..520].copy_from_slice(b"EFI PART");
+    for content in [&b"my only copy"[..], &[7; 5000], &foreign] {
         fs::write(&output, content).expect("a file");
         let refused = write_image(&output, &[], "", &mut |_, _| {});
         let message = refused.expect_err("no image").to_string();
         assert!(
             message.ends_with(
-                "notes.txt: exists and is no disk image; remove it first, or choose another name"
+                "notes.txt: exists and is no image of llamaboot's; remove it first, or choose \
+                 another name"
             ),
             "{message}"
         );

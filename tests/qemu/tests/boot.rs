@@ -285,14 +285,26 @@ fn bad_files_are_told_apart_and_the_menu_comes_back() {
 fn a_damaged_model_is_not_run() {
     let Some(disk) = stories("models/").map(image) else { return };
     let mut stick = std::fs::read(&disk.path).unwrap();
-    let model = disk.files.iter().find(|file| file.path == "models/stories260K.bin").unwrap();
-    stick[model.offset_bytes.unwrap() as usize + 300_000] ^= 1;
+    let place = |path: &str, byte: usize| {
+        let file = disk.files.iter().find(|file| file.path == path).unwrap();
+        file.offset_bytes.unwrap() as usize + byte
+    };
+    let (weight, piece) =
+        (place("models/stories260K.bin", 300_000), place("models/tokenizer.bin", 3000));
+    stick[piece] ^= 1;
+    std::fs::write(&disk.path, &stick).unwrap();
+    let mut prompt = Prompt(start(&Machine::new(&disk.path)));
+    prompt.expect("models/stories260K.bin: tokenizer.bin: byte 0: the mebibyte from here on", BOOT);
+    stick[piece] ^= 1;
+
+    stick[weight] ^= 1;
     std::fs::write(&disk.path, &stick).unwrap();
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
     let said = prompt.expect("number, or arrows and Enter: ", BOOT);
     let line = "models/stories260K.bin: byte 0: the mebibyte from here on is not the one that was \
                 written: write the stick again, or delete its checksums.txt to run the model as it is";
     assert!(said.contains(line), "{said}");
+    assert!(said.contains("\n1 MiB of it did not come as they were written: reading"), "{said}");
 
     // The folder's record of it: the name of eight and three letters, and at byte 24 the day of
     // the last change.

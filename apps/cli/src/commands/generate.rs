@@ -13,7 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const DEFAULT: Sampling = Sampling { temperature: 1.0, ..Sampling::DEFAULT };
 
 pub(crate) fn run(args: &Generate) -> Result<()> {
-    args.sampling.ensure_drawing()?;
+    args.sampling.check_drawing();
     let loaded = Loaded::open(&args.file)?;
     let tokenizer = loaded.tokenizer()?;
     let context = loaded.header.config.seq_len;
