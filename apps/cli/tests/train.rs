@@ -240,7 +240,7 @@ fn wrong_inputs_give_one_clear_line() {
         (2, format!("--resume {nowhere} --steps 9"), "cannot be used with"),
         (2, format!("--resume {nowhere} --dtype bf16"), "cannot be used with"),
         (2, String::new(), "--data"),
-        (2, format!("--data {text} --steps x"), "invalid digit"),
+        (2, format!("--data {text} --steps x"), "expected a whole number"),
         (2, format!("--data {text} --preset 15M --init {text}"), "cannot be used with"),
     ];
     for (code, args, message) in cases {
