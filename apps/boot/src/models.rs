@@ -3,7 +3,7 @@
 use crate::clock::Tsc;
 use crate::console::BootConsole;
 use crate::files::{self, OpenFile, Place};
-use crate::load::load;
+use crate::load::{load, read_checked};
 use crate::memory::{self, Pages};
 use crate::stick::Stick;
 use alloc::string::{String, ToString};
@@ -15,7 +15,7 @@ use llamaboot_chat::{
     tokenizer_names,
 };
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
-use llamaboot_checksums::{Checksums, Summing};
+use llamaboot_checksums::{Checksums, List};
 use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels, Parallel};
 use uefi::Handle;
@@ -99,43 +99,23 @@ impl Found {
         Err(format!("expected {} bytes, as at the start, found {}", self.len, file.len))
     }
 
-    /// What the stick says that the bytes of a file in the model's folder add up to, where it says
-    /// it of this one.
-    fn checksums(
-        &self,
-        name: &str,
-        file: &OpenFile,
-        stick: &mut Stick,
-        language: Language,
-    ) -> Result<Option<Checksums>, String> {
-        if stick.volume() != Some(self.volume) || !file.is_the_images() {
-            return Ok(None);
-        }
-        match stick.read(llamaboot_checksums::FILE, llamaboot_checksums::MAX_LEN) {
-            Ok(text) => {
-                let folder = self.path.strip_suffix(&self.name).unwrap_or_default();
-                let text = String::from_utf8_lossy(&text);
-                Checksums::find(&text, &format!("{folder}{name}"), file.len)
-            }
-            Err(StorageError::Missing) => Ok(None),
-            Err(error) => Err(format!("{}: {}", llamaboot_checksums::FILE, error.line(language))),
-        }
+    /// What the list says of the bytes of a file in the model's folder, where it says something.
+    fn checksums<'l>(&self, name: &str, file: &OpenFile, list: &'l List) -> Option<&'l Checksums> {
+        let folder = self.path.strip_suffix(&self.name).unwrap_or_default();
+        list.of(&format!("{folder}{name}"), file.len).filter(|_| file.is_the_images())
     }
 
-    /// The bytes of the tokenizer beside a llama2.c model. A checksum list that cannot be read is
-    /// told when the model is.
+    /// The bytes of the tokenizer beside a llama2.c model.
     fn tokenizer_bytes(
         &self,
-        stick: &mut Stick,
+        console: &mut BootConsole,
+        list: &List,
         language: Language,
     ) -> Result<Option<Vec<u8>>, String> {
-        let Some(name) = tokenizer_names(&self.name)
-            .into_iter()
-            .find(|name| OpenFile::open(&self.place(name)).is_ok())
-        else {
+        let open = |name: String| Some((OpenFile::open(&self.place(&name)).ok()?, name));
+        let Some((mut file, name)) = tokenizer_names(&self.name).into_iter().find_map(open) else {
             return Ok(None);
         };
-        let mut file = OpenFile::open(&self.place(&name))?;
         if file.len > MAX_TOKENIZER {
             return Err(format!(
                 "{name}: expected at most {MAX_TOKENIZER} bytes, found {}",
@@ -143,16 +123,23 @@ impl Found {
             ));
         }
         let mut bytes = vec![0; file.len as usize];
-        file.fill(&mut bytes, 0, |_, _| true).map_err(|message| format!("{name}: {message}"))?;
-        if let Ok(Some(sums)) = self.checksums(&name, &file, stick, language) {
-            let mut read = Summing::default();
-            read.update(&bytes);
-            if let Some(&wrong) = sums.wrong(&read.finish()).first() {
-                let byte = sums.range(wrong).start;
-                return Err(format!("{name}: {}", text::DAMAGED.fill(language, &[&byte])));
-            }
-        }
+        let sums = self.checksums(&name, &file, list);
+        read_checked(console, &mut file, vec![&mut bytes], sums, |_, _| {}, language)
+            .map_err(|message| format!("{name}: {message}"))?;
         Ok(Some(bytes))
+    }
+
+    /// What the stick says that the bytes of its models add up to; of models elsewhere it says
+    /// nothing.
+    fn list(&self, stick: &mut Stick, language: Language) -> Result<List, String> {
+        if stick.volume() != Some(self.volume) {
+            return Ok(List::default());
+        }
+        match stick.read(llamaboot_checksums::FILE, llamaboot_checksums::MAX_LEN) {
+            Ok(text) => List::parse(&text),
+            Err(StorageError::Missing) => Ok(List::default()),
+            Err(error) => Err(format!("{}: {}", llamaboot_checksums::FILE, error.line(language))),
+        }
     }
 }
 
@@ -230,16 +217,16 @@ pub(crate) fn converse(
     let head = read_header(&mut file)?;
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
-    let tokenizer =
-        tokenizer_for(&header, found.tokenizer_bytes(company.stick, language)?.as_deref())?;
-    let mut progress = Progress::new(&found.name, found.len, language, &clock);
-    let sums = found.checksums(&found.name, &file, company.stick, language);
-    let sums = sums.unwrap_or_else(|message| {
+    let list = found.list(company.stick, language).unwrap_or_else(|message| {
         console.write(&(text::NOT_CHECKED.fill(language, &[&message]) + "\n"));
-        None
+        List::default()
     });
+    let tokenizer = found.tokenizer_bytes(console, &list, language)?;
+    let tokenizer = tokenizer_for(&header, tokenizer.as_deref())?;
+    let mut progress = Progress::new(&found.name, found.len, language, &clock);
+    let sums = found.checksums(&found.name, &file, &list);
     let head = (&header, head.bytes());
-    let mut pieces = load(console, &mut file, head, sums.as_ref(), (&mut progress, language))?;
+    let mut pieces = load(console, &mut file, head, sums, (&mut progress, language))?;
     if Kernels::best().isa() != Isa::Scalar {
         let mut start_at = 0;
         let pieces = pieces.iter_mut().map(|piece| {

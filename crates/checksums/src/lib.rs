@@ -7,6 +7,7 @@
 //! 98123456 models/a.gguf        length in bytes, a space, the path
 //! 0c1d2e3f                      CRC-32 of each mebibyte, the last one shorter
 //! …
+//! 4b5a6978 is the CRC-32 of the lines above
 //! ```
 //! CRC-32 is that of IEEE 802.3, as in zip and GPT. It finds every fault that lies within 32 bits,
 //! and others but for one in four thousand million.
@@ -31,8 +32,11 @@ pub const PIECE: usize = 1 << 20;
 const HEAD: &str = "# CRC-32 of each mebibyte of the models, as they were written.\n\
                     # Without this file they are not checked.\n";
 
-/// Bytes of a checksum's line.
-const LINE: u64 = 9;
+/// What follows the list's own checksum in its last line.
+const OWN: &str = " is the CRC-32 of the lines above\n";
+
+/// Characters of a checksum.
+const DIGITS: usize = 8;
 
 /// Length and checksums of a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -41,56 +45,109 @@ pub struct Checksums {
     pieces: Vec<u32>,
 }
 
-/// Bytes of the text about files of these paths and lengths.
-#[must_use]
-pub fn text_len<'f>(files: impl IntoIterator<Item = (&'f str, u64)>) -> u64 {
-    let of = |(path, len): (&str, u64)| {
-        head_line(path, len).len() as u64 + LINE * len.div_ceil(PIECE as u64)
-    };
-    HEAD.len() as u64 + files.into_iter().map(of).sum::<u64>()
+/// What a `checksums.txt` says: of which files, by path, and what their bytes add up to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct List {
+    files: Vec<(String, Checksums)>,
 }
 
-/// The text about these files, by path.
-#[must_use]
-pub fn text<'f>(files: impl IntoIterator<Item = (&'f str, &'f Checksums)>) -> String {
-    let mut text = String::from(HEAD);
-    for (path, sums) in files {
-        text += &head_line(path, sums.len);
-        sums.pieces.iter().for_each(|crc| text += &format!("{crc:08x}\n"));
+impl List {
+    /// Adds a file.
+    pub fn push(&mut self, path: impl Into<String>, sums: Checksums) {
+        self.files.push((path.into(), sums));
     }
-    text
+
+    /// Bytes of the text about files of these paths and lengths.
+    #[must_use]
+    pub fn text_len<'f>(files: impl IntoIterator<Item = (&'f str, u64)>) -> u64 {
+        let of = |(path, len): (&str, u64)| {
+            head_line(path, len).len() as u64 + (DIGITS as u64 + 1) * len.div_ceil(PIECE as u64)
+        };
+        let files: u64 = files.into_iter().map(of).sum();
+        HEAD.len() as u64 + files + (DIGITS + OWN.len()) as u64
+    }
+
+    /// The text about all files.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::from(HEAD);
+        for (path, sums) in &self.files {
+            text += &head_line(path, sums.len);
+            sums.pieces.iter().for_each(|crc| text += &format!("{crc:08x}\n"));
+        }
+        let own = crc32fast::hash(text.as_bytes());
+        text + &format!("{own:08x}{OWN}")
+    }
+
+    /// Reads a text, which is what was written: its own checksum says so.
+    ///
+    /// # Errors
+    /// One line: it is another text, or no such list.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let text = str::from_utf8(text).map_err(|e| {
+            format!("{FILE}: byte {}: expected text, found another byte", e.valid_up_to())
+        })?;
+        let end = text.strip_suffix(OWN).unwrap_or(text);
+        let above = end.len().saturating_sub(DIGITS);
+        let own = end.get(above..).filter(|_| end.len() < text.len()).and_then(checksum);
+        let own = own.ok_or_else(|| {
+            format!("{FILE}: expected the list's own checksum in its last line; is it cut off?")
+        })?;
+        let found = crc32fast::hash(&text.as_bytes()[..above]);
+        if own != found {
+            return Err(format!(
+                "{FILE}: expected lines with the checksum {own:08x}, found {found:08x}"
+            ));
+        }
+        let mut lines = text[..above].lines().zip(1..).filter(|(line, _)| !line.starts_with('#'));
+        let mut list = Self::default();
+        while let Some((line, number)) = lines.next() {
+            let head = line.split_once(' ').and_then(|(len, path)| Some((len.parse().ok()?, path)));
+            let (len, path) = head.ok_or_else(|| fault(number, "a length and a path", line))?;
+            let mut sums = Checksums { len, pieces: Vec::new() };
+            for _ in 0..len.div_ceil(PIECE as u64) {
+                let (line, number) = lines.next().unwrap_or(("", number));
+                let crc = checksum(line).ok_or_else(|| fault(number, "a checksum", line))?;
+                sums.pieces.push(crc);
+            }
+            list.push(path, sums);
+        }
+        Ok(list)
+    }
+
+    /// What it says of the file of this path and length, where it says something of one.
+    #[must_use]
+    pub fn of(&self, path: &str, len: u64) -> Option<&Checksums> {
+        let mut files = self.files.iter();
+        files.find(|(name, sums)| name == path && sums.len == len).map(|(_, sums)| sums)
+    }
 }
 
 fn head_line(path: &str, len: u64) -> String {
     format!("{len} {path}\n")
 }
 
+/// A checksum as it is written.
+fn checksum(text: &str) -> Option<u32> {
+    let is_one = text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
+    u32::from_str_radix(text, 16).ok().filter(|_| is_one)
+}
+
+fn fault(number: usize, expected: &str, line: &str) -> String {
+    let found: String = line.chars().take(40).collect();
+    format!("{FILE}: line {number}: expected {expected}, found {found:?}")
+}
+
 impl Checksums {
-    /// What a text says of a file; `None` where it says nothing of one of that path and length.
-    ///
-    /// # Errors
-    /// One line: it speaks of the file, but not in full.
-    pub fn find(text: &str, path: &str, len: u64) -> Result<Option<Self>, String> {
-        let head = head_line(path, len);
-        let mut lines = text.lines().zip(1..).skip_while(|(line, _)| *line != head.trim_end());
-        if lines.next().is_none() {
-            return Ok(None);
+    /// CRC-32 of the file as a whole.
+    #[must_use]
+    pub fn whole(&self) -> u32 {
+        let mut whole = crc32fast::Hasher::new();
+        for (number, &crc) in self.pieces.iter().enumerate() {
+            let Range { start, end } = self.range(number);
+            whole.combine(&crc32fast::Hasher::new_with_initial_len(crc, end - start));
         }
-        let mut pieces = Vec::new();
-        for _ in 0..len.div_ceil(PIECE as u64) {
-            let Some((line, number)) = lines.next() else {
-                return Err(format!("{FILE}: it ends before the last checksum of {path}"));
-            };
-            let is_sum =
-                line.len() as u64 + 1 == LINE && line.bytes().all(|b| b.is_ascii_hexdigit());
-            let crc = u32::from_str_radix(line, 16).ok().filter(|_| is_sum);
-            let fault = || {
-                let found: String = line.chars().take(40).flat_map(char::escape_debug).collect();
-                format!("{FILE}: line {number}: expected a checksum, found {found}")
-            };
-            pieces.push(crc.ok_or_else(fault)?);
-        }
-        Ok(Some(Self { len, pieces }))
+        whole.finalize()
     }
 
     /// Numbers of the pieces that are other ones in `read`, which is as long.

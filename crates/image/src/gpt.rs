@@ -25,21 +25,8 @@ const SECTOR: usize = SECTOR_BYTES as usize;
 /// What a header begins with.
 const SIGNATURE: &[u8] = b"EFI PART";
 
-/// Bytes from a disk's first on that [`is_ours`] looks at.
-pub(crate) const FRONT: u64 = 3 * SECTOR_BYTES;
-
-/// Whether a disk begins as [`Table::front`] does: a header, and a partition of our name.
-pub(crate) fn is_ours(front: &[u8]) -> bool {
-    let has = |at: usize, bytes: &[u8]| front.get(at..).is_some_and(|rest| rest.starts_with(bytes));
-    has(SECTOR, SIGNATURE) && has(2 * SECTOR + NAME_AT, &partition_name())
-}
-
 /// Where an entry's name begins.
 const NAME_AT: usize = 56;
-
-fn partition_name() -> Vec<u8> {
-    PARTITION_NAME.encode_utf16().flat_map(u16::to_le_bytes).collect()
-}
 
 const ENTRIES: usize = 128;
 const ENTRY_BYTES: usize = 128;
@@ -85,6 +72,19 @@ pub(crate) fn guid(mut bytes: [u8; 16]) -> [u8; 16] {
     bytes[7] = bytes[7] & 0x0f | 0x80; // the high byte of the little-endian third field
     bytes[8] = bytes[8] & 0x3f | 0x80;
     bytes
+}
+
+/// Bytes from a disk's first on that [`is_ours`] looks at.
+pub(crate) const FRONT: u64 = 3 * SECTOR_BYTES;
+
+/// Whether a disk begins as [`Table::front`] does: a header, and a partition of our name.
+pub(crate) fn is_ours(front: &[u8]) -> bool {
+    let has = |at: usize, bytes: &[u8]| front.get(at..).is_some_and(|rest| rest.starts_with(bytes));
+    has(SECTOR, SIGNATURE) && has(2 * SECTOR + NAME_AT, &partition_name())
+}
+
+fn partition_name() -> Vec<u8> {
+    PARTITION_NAME.encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
 /// A disk with one partition.

@@ -10,6 +10,8 @@
 use std::fs;
 use std::path::Path;
 
+use llamaboot_checksums::List;
+
 use crate::error::Error;
 use crate::fat32::{Extent, Geometry, MAX_SECTORS, ROOT_CLUSTER};
 use crate::folder::{self, Place, RECORD_BYTES};
@@ -81,7 +83,7 @@ impl<'a> Plan<'a> {
         let mut files = tree.files.iter().map(planned).collect::<Result<Vec<_>, Error>>()?;
         let summed = files.iter().filter(|file| is_summed(file.entry));
         let summed = summed.map(|file| (file.entry.path.as_str(), file.bytes.into()));
-        let text_len = llamaboot_checksums::text_len(summed);
+        let text_len = List::text_len(summed);
         for file in files.iter_mut().filter(|file| file.entry.content == Content::Checksums) {
             file.bytes = checked(file.entry, text_len)?;
         }

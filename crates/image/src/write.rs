@@ -3,7 +3,7 @@
 //! ```text
 //! for each FAT entry            both FATs
 //! for each folder               its records
-//! for each file                 read 1 MiB, add to its CRC-32s, write 1 MiB; checksums last
+//! for each file                 read 1 MiB, add to its CRC-32, write 1 MiB; checksums last
 //! GUIDs = SHA-256(label, each file's path, size, CRC-32)
 //! boot sectors, GPT, backup GPT
 //! ```
@@ -18,7 +18,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use llamaboot_checksums::{Checksums, Summing};
+use llamaboot_checksums::{Checksums, List, Summing};
 use sha2::{Digest, Sha256};
 
 use crate::error::Error;
@@ -107,18 +107,18 @@ fn write_all<W: Write + Seek>(
         done += bytes;
         progress(done, total);
     };
-    let mut sums = vec![];
+    let mut list = List::default();
     let mut copy = |file: &PlannedFile| {
-        let (written, summed) = write_file(plan, file, "", sink, &mut advance)?;
+        let (written, sums) = write_file(plan, file, "", sink, &mut advance)?;
         if is_summed(file.entry) {
-            sums.push((file.entry.path.clone(), summed));
+            list.push(&file.entry.path, sums);
         }
         Ok(written)
     };
     let is_last = |file: &&PlannedFile| file.entry.content == Content::Checksums;
     let first = plan.files.iter().filter(|file| !is_last(file));
     let mut files = first.map(&mut copy).collect::<Result<Vec<_>, Error>>()?;
-    let text = llamaboot_checksums::text(sums.iter().map(|(path, sums)| (path.as_str(), sums)));
+    let text = list.text();
     for (place, file) in plan.files.iter().enumerate().filter(|(_, file)| is_last(file)) {
         files.insert(place, write_file(plan, file, &text, sink, &mut advance)?.0);
     }
@@ -154,10 +154,9 @@ fn write_file<W: Write + Seek>(
     let bytes = u64::from(file.bytes);
     let offset_bytes = (bytes > 0).then(|| plan.geometry.cluster_offset(file.extent.first));
     let start = offset_bytes.unwrap_or(0);
-    let (mut crc, mut sums) = (crc32fast::Hasher::new(), Summing::default());
+    let mut sums = Summing::default();
     let mut done = 0;
     let mut put = |part: &[u8]| {
-        crc.update(part);
         sums.update(part);
         sink.put(start + done, part)?;
         done += part.len() as u64;
@@ -169,9 +168,8 @@ fn write_file<W: Write + Seek>(
         Content::File(path) => copy(path, bytes, &mut put)?,
         Content::Checksums => checksums.as_bytes().chunks(CHUNK_BYTES).try_for_each(&mut put)?,
     }
-    let path = file.entry.path.clone();
-    let written = WrittenFile { path, bytes, crc32: crc.finalize(), offset_bytes };
-    Ok((written, sums.finish()))
+    let (path, sums) = (file.entry.path.clone(), sums.finish());
+    Ok((WrittenFile { path, bytes, crc32: sums.whole(), offset_bytes }, sums))
 }
 
 /// Hands a host file to `put` in chunks, exactly `expected` bytes.

@@ -315,6 +315,16 @@ fn a_damaged_model_is_not_run() {
     let mut prompt = Prompt(start(&Machine::new(&disk.path)));
     let said = prompt.expect(">>> ", BOOT);
     assert!(!said.contains("the mebibyte"), "{said}");
+    assert!(!said.contains("is not checked"), "{said}");
+    stick[record + 24] -= 1;
+
+    // A list that is damaged itself blames no model.
+    stick[place("checksums.txt", 0)] ^= 1;
+    std::fs::write(&disk.path, &stick).unwrap();
+    let mut prompt = Prompt(start(&Machine::new(&disk.path)));
+    prompt.expect("checksums.txt: expected lines with the checksum ", BOOT);
+    prompt.expect(": the model is not checked", SHORT);
+    prompt.expect(">>> ", SHORT);
 }
 
 /// No model, no tokenizer, no memory: a line that says what to do.
