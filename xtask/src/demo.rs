@@ -8,7 +8,7 @@ use llamaboot_image::{Content, Entry, boot_entries, write_image};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
-use xtask::qemu::{Bus, Machine};
+use xtask::qemu::{Bus, Machine, Writes};
 use xtask::{build, root, setup};
 
 /// How to run it.
@@ -30,11 +30,17 @@ pub(crate) struct Qemu {
     /// Attach it as a SATA disk and not as a USB stick
     #[arg(long)]
     ahci: bool,
+    /// Keep what the machine writes, such as chats, in the image
+    #[arg(long)]
+    keep: bool,
     /// Memory, in MiB
-    #[arg(long, default_value_t = 2048)]
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
     memory: u32,
+    /// Cores, up to 255 [default: this machine's with KVM, else 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    cores: Option<u8>,
     /// QEMU's name of a CPU, where KVM is not used
-    #[arg(long, default_value = "max")]
+    #[arg(long, value_name = "NAME", default_value = "max")]
     cpu: String,
     #[command(flatten)]
     options: Options,
@@ -54,8 +60,8 @@ pub(crate) fn demo(options: &Options) -> Result<()> {
         bar.set_position(done);
     })?;
     bar.finish_and_clear();
-    eprintln!("demo: the image is {}", image.display());
-    boot(&Machine::new(image), options)
+    eprintln!("the image is {}", image.display());
+    boot(&Machine::new(image), None, options)
 }
 
 /// Boots an image of the user's.
@@ -63,19 +69,24 @@ pub(crate) fn qemu(options: &Qemu) -> Result<()> {
     ensure!(options.image.exists(), "{}: no such file", options.image.display());
     let bus = if options.ahci { Bus::Ahci } else { Bus::Usb };
     let cpu: &'static str = options.cpu.clone().leak();
-    let machine = Machine { bus, cpu, memory_mib: options.memory, ..Machine::new(&options.image) };
-    boot(&machine, &options.options)
+    let writes = if options.keep { Writes::Kept(0) } else { Writes::Forgotten };
+    let machine =
+        Machine { bus, cpu, writes, memory_mib: options.memory, ..Machine::new(&options.image) };
+    boot(&machine, options.cores, &options.options)
 }
 
-fn boot(machine: &Machine, options: &Options) -> Result<()> {
+fn boot(machine: &Machine, cores: Option<u8>, options: &Options) -> Result<()> {
     let kvm = !options.no_kvm && machine.runs_on_kvm();
     // Emulated cores are threads of this machine, which has other work.
-    let cores = if kvm { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
-    let machine = Machine { cores: cores.min(255) as u32, ..machine.clone() };
+    let own = if kvm { std::thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    let cores = cores.map_or(own.min(255) as u32, u32::from);
+    let machine = Machine { cores, ..machine.clone() };
     let speed =
         if kvm { "on this CPU, with KVM" } else { "emulated, a few tokens a second: be patient" };
-    eprintln!("demo: booting ({speed}); /poweroff ends it, and so does Ctrl-A, then X");
-    eprintln!("demo: the image stays as it is: chats and settings are gone at the end");
+    eprintln!("booting ({speed}); /poweroff ends it, and so does Ctrl-A, then X");
+    if machine.writes == Writes::Forgotten {
+        eprintln!("the image stays as it is: chats and settings are gone at the end");
+    }
     let mut command = machine.command(kvm)?;
     // Keys go to the machine one by one; Ctrl-C too, since it stops an answer there.
     let at = command.get_args().position(|arg| arg == "stdio").context("no serial line")?;

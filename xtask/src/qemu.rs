@@ -45,7 +45,7 @@ pub enum Bus {
 pub enum Writes {
     /// It can be read back until the machine ends.
     Forgotten,
-    /// It goes to the image, so many requests a second at most.
+    /// It goes to the image, so many requests a second at most; 0 sets no limit.
     Kept(u32),
     /// It is refused, as by a stick whose lock is shut.
     Refused,

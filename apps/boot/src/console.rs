@@ -141,6 +141,10 @@ impl Console for BootConsole {
         }
     }
 
+    fn put_back(&mut self, key: Key) {
+        self.keys.push_front(key);
+    }
+
     fn interrupted(&mut self) -> bool {
         self.poll();
         interruption(&mut self.keys)

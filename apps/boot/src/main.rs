@@ -191,7 +191,7 @@ fn configure(console: &mut BootConsole, stick: &mut Stick) -> Config {
             return config;
         }
     };
-    let (config, mistakes) = Config::parse(&source);
+    let (config, mistakes) = Config::parse(CONFIG_FILE, &source);
     for mistake in mistakes {
         console.write(&format!("{mistake}\n"));
     }

@@ -2,7 +2,7 @@
 
 use crate::model::read_text;
 use anyhow::ensure;
-use llamaboot_chat::{CONFIG_FILE, Storage, StorageError};
+use llamaboot_chat::{CONFIG_FILE, Config, Storage, StorageError};
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -23,13 +23,16 @@ impl Home {
         Ok(Self(folder.map(Path::to_path_buf)))
     }
 
-    /// The text of the folder's settings file.
+    /// What the folder's settings file says, and every mistake in it.
     ///
     /// # Errors
     /// Where it is there and cannot be read.
-    pub(crate) fn config(&self) -> anyhow::Result<Option<String>> {
+    pub(crate) fn config(&self) -> anyhow::Result<(Config, Vec<String>)> {
         let path = self.0.as_ref().map(|folder| folder.join(CONFIG_FILE));
-        path.filter(|path| path.exists()).map(|path| read_text(&path)).transpose()
+        match path.filter(|path| path.exists()) {
+            Some(path) => Ok(Config::parse(&path.to_string_lossy(), &read_text(&path)?)),
+            None => Ok((Config::default(), Vec::new())),
+        }
     }
 
     fn own(&self, path: &str) -> Result<PathBuf, StorageError> {

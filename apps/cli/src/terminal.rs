@@ -21,8 +21,8 @@ pub(crate) struct Terminal {
     last_byte: Instant,
     /// The pipe has ended.
     over: bool,
-    /// Nobody reads stdout any more.
-    unread: bool,
+    /// Why nothing is written to stdout any more.
+    fault: Option<std::io::Error>,
 }
 
 impl Terminal {
@@ -39,7 +39,7 @@ impl Terminal {
         });
         let (decoder, keys) = (KeyDecoder::default(), VecDeque::new());
         let (raw, colours, last_byte) = (false, false, Instant::now());
-        Self { raw, colours, bytes, decoder, keys, last_byte, over: false, unread: false }
+        Self { raw, colours, bytes, decoder, keys, last_byte, over: false, fault: None }
     }
 
     /// Switches a terminal to raw mode, for a conversation.
@@ -67,6 +67,11 @@ impl Terminal {
         if std::mem::take(&mut self.raw) {
             let _ = crossterm::terminal::disable_raw_mode();
         }
+    }
+
+    /// Why what was said did not reach stdout, where it did not.
+    pub(crate) fn fault(mut self) -> Option<std::io::Error> {
+        self.fault.take()
     }
 
     fn take(&mut self, byte: u8) {
@@ -102,7 +107,9 @@ impl Console for Terminal {
         let text = if self.raw { text.replace('\n', "\r\n") } else { text.to_string() };
         let mut out = std::io::stdout().lock();
         // Where nobody reads any more, the session ends at the next key.
-        self.unread |= out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err();
+        if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            self.fault = Some(error);
+        }
     }
 
     fn progress(&mut self, line: &str, last: bool) {
@@ -117,7 +124,7 @@ impl Console for Terminal {
             if let Some(key) = self.keys.pop_front() {
                 return Some(key);
             }
-            if self.over || self.unread {
+            if self.over || self.fault.is_some() {
                 return Some(Key::EndOfInput);
             }
             let left = end.map_or(Duration::from_secs(3600), |end| end - Instant::now());
@@ -162,10 +169,14 @@ impl Console for Terminal {
         }
     }
 
+    fn put_back(&mut self, key: Key) {
+        self.keys.push_front(key);
+    }
+
     fn interrupted(&mut self) -> bool {
         // What a pipe holds is the script of what comes next, not somebody's impatience.
         if !self.raw {
-            return self.unread;
+            return self.fault.is_some();
         }
         while let Ok(byte) = self.bytes.try_recv() {
             self.last_byte = Instant::now();

@@ -36,7 +36,7 @@ impl BenchReport {
             "  prefill  {:>9.1} tokens/s  ({} tokens in batches)\n  \
              decode   {:>9.1} tokens/s  ({} tokens, one by one)\n  \
              weights  {:>9.2} GB/s while decoding, {:.0} % of the {:.2} GB/s of reading alone\n  \
-             rows     {} by each core\n",
+             rows     {} of matrices, core by core\n",
             self.prefill,
             self.prompt_tokens,
             self.decode,

@@ -43,9 +43,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads the file's text; the second part has a line for every mistake.
+    /// Reads the text of the file `name`; the second part has a line for every mistake.
     #[must_use]
-    pub fn parse(source: &str) -> (Self, Vec<String>) {
+    pub fn parse(name: &str, source: &str) -> (Self, Vec<String>) {
         let mut config = Self::default();
         let (table, errors) = DeTable::parse_recoverable(source);
         let line = |at: usize| {
@@ -61,21 +61,21 @@ impl Config {
         let mut mistakes: Vec<(usize, String)> = vec![];
         for error in errors {
             let at = line(error.span().map_or(0, |span| span.start));
-            let message = error.message().replace('\n', " ");
-            let values: [&dyn Display; 3] = [&CONFIG_FILE, &at, &message];
-            mistakes.push((at, text::CONFIG_SYNTAX.fill(language, &values)));
+            mistakes.push((at, error.message().replace('\n', " ")));
         }
-        for (name, value) in table.get_ref() {
-            if let Err(message) = config.set(name.get_ref(), value.get_ref()) {
-                let at = line(name.span().start);
-                let values: [&dyn Display; 3] = [&CONFIG_FILE, &at, &message];
-                mistakes.push((at, text::CONFIG_VALUE.fill(language, &values)));
+        for (setting, value) in table.get_ref() {
+            if let Err(message) = config.set(setting.get_ref(), value.get_ref()) {
+                mistakes.push((line(setting.span().start), message));
             }
         }
         // A broken line has further faults that only follow from the first.
         mistakes.sort_by_key(|(line, _)| *line);
         mistakes.dedup_by_key(|(line, _)| *line);
-        (config, mistakes.into_iter().map(|(_, message)| message).collect())
+        let told = |(line, message)| {
+            let values: [&dyn Display; 3] = [&name, &line, &message];
+            text::CONFIG_LINE.fill(language, &values)
+        };
+        (config, mistakes.into_iter().map(told).collect())
     }
 
     fn set(&mut self, name: &str, value: &DeValue<'_>) -> Result<(), String> {
@@ -140,6 +140,7 @@ mod tests {
     #[test]
     fn a_file_sets_everything() {
         let (config, mistakes) = Config::parse(
+            CONFIG_FILE,
             "# mine\nmodel = \"a.gguf\"\nautostart = 5\nserial = 9_600\nkeyboard = \"de\"\n\
              temperature = 0.25\nwordwrap = false\nstop = [\"User:\", \"\\n\\n\"]\n\
              system = \"\"\"Be\nkind.\"\"\"\n",
@@ -159,13 +160,13 @@ mod tests {
     /// The file on the stick sets nothing as it is, and makes no mistake when it is used.
     #[test]
     fn the_sample_is_right() {
-        assert_eq!(Config::parse(SAMPLE_CONFIG), (Config::default(), vec![]));
+        assert_eq!(Config::parse(CONFIG_FILE, SAMPLE_CONFIG), (Config::default(), vec![]));
         let used: Vec<&str> = SAMPLE_CONFIG
             .lines()
             .filter_map(|line| line.strip_prefix("# "))
             .filter(|line| line.contains(" = "))
             .collect();
-        let (config, mistakes) = Config::parse(&used.join("\n"));
+        let (config, mistakes) = Config::parse(CONFIG_FILE, &used.join("\n"));
         assert_eq!(mistakes, [""; 0]);
         assert_eq!((config.autostart_s, config.settings.keyboard.name()), (5, "fr"));
         assert!(used.len() > 10);
@@ -174,6 +175,7 @@ mod tests {
     #[test]
     fn mistakes_name_their_lines_and_cost_nothing_else() {
         let (config, mistakes) = Config::parse(
+            CONFIG_FILE,
             "temperature = 9\nkeyboard = \"fr\"\ncolour = \"red\"\n\nautostart = -1\n\
              theme = = 3\nseed = 7\n",
         );
@@ -193,7 +195,7 @@ mod tests {
 
     #[test]
     fn mistakes_are_told_in_the_language_of_the_file() {
-        let (_, mistakes) = Config::parse("top_p = 2\nlanguage = \"fr\"\n");
+        let (_, mistakes) = Config::parse(CONFIG_FILE, "top_p = 2\nlanguage = \"fr\"\n");
         assert!(
             mistakes[0].starts_with("llamaboot.toml : ligne 1 : top_p : attendu"),
             "{mistakes:?}"
@@ -203,7 +205,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_harmless(text in "[a-z=\"\\[\\]0-9.\n #']{0,120}") {
-            let _ = Config::parse(&text);
+            let _ = Config::parse(CONFIG_FILE, &text);
         }
     }
 }

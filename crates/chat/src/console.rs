@@ -106,6 +106,10 @@ pub trait Console {
     /// are kept for [`Console::read_key`].
     fn interrupted(&mut self) -> bool;
 
+    /// Gives back a key that was read but is for whoever reads next. Consoles that cannot take it
+    /// drop it.
+    fn put_back(&mut self, _: Key) {}
+
     /// Waits for a key.
     fn read_key(&mut self) -> Key {
         self.key_within(None).unwrap_or(Key::EndOfInput)

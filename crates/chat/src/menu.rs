@@ -4,6 +4,10 @@ use crate::text::{self, Language};
 use crate::{Console, Key, Layout, Settings};
 use alloc::{format, string::String};
 
+/// How long an Enter behind a number counts as part of it, in microseconds: many press it out of
+/// habit, and it must not answer what is asked next.
+const ENTER_WITHIN: u64 = 400_000;
+
 /// One line of the menu.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MenuItem {
@@ -140,7 +144,15 @@ impl Choice<'_> {
         }
         self.select(console, number - 1);
         self.typed = Some(number);
-        if number * 10 > self.items.len() { self.take(console) } else { Step::More }
+        if number * 10 <= self.items.len() {
+            return Step::More;
+        }
+        let step = self.take(console);
+        match console.key_within(Some(ENTER_WITHIN)) {
+            None | Some(Key::Enter) => {}
+            Some(other) => console.put_back(other),
+        }
+        step
     }
 
     fn take(&mut self, console: &mut dyn Console) -> Step {
@@ -193,6 +205,10 @@ mod tests {
         fn interrupted(&mut self) -> bool {
             false
         }
+
+        fn put_back(&mut self, key: Key) {
+            self.0.push_front(key);
+        }
     }
 
     fn run(n: usize, keys: &[Key]) -> (Option<usize>, String) {
@@ -205,6 +221,14 @@ mod tests {
             .collect();
         let mut script = Script(keys.iter().copied().collect(), String::new());
         (choose(&mut script, &mut Settings::default(), &items), script.1)
+    }
+
+    fn three() -> [MenuItem; 3] {
+        ["a", "b", "c"].map(|name| MenuItem {
+            name: name.into(),
+            detail: String::new(),
+            usable: true,
+        })
     }
 
     #[test]
@@ -223,15 +247,28 @@ mod tests {
     fn f2_changes_the_keyboard_and_comes_back() {
         let keys = [Key::Function(2), Key::Char('4'), Key::Char('3')];
         let mut script = Script(keys.into_iter().collect(), String::new());
-        let items = ["a", "b", "c"].map(|name| MenuItem {
-            name: name.into(),
-            detail: String::new(),
-            usable: true,
-        });
+        let items = three();
         let mut settings = Settings::default();
         assert_eq!(choose(&mut script, &mut settings, &items), Some(2));
         assert_eq!(settings.keyboard.name(), "fr");
         assert!(script.1.contains(settings.keyboard.title()), "{}", script.1);
+    }
+
+    /// `4` for the keyboard and its Enter, then `3` and its Enter: the prompt behind gets none.
+    #[test]
+    fn an_enter_behind_a_number_belongs_to_it() {
+        use Key::{Char, Enter, Function};
+        let keys = [Function(2), Char('4'), Enter, Char('3'), Enter, Char('x')];
+        let mut script = Script(keys.into_iter().collect(), String::new());
+        let items = three();
+        let mut settings = Settings::default();
+        assert_eq!(choose(&mut script, &mut settings, &items), Some(2));
+        assert_eq!(settings.keyboard.name(), "fr");
+        assert_eq!(script.0, [Char('x')]);
+        // An item that cannot be used says so once.
+        let (chosen, shown) = run(3, &[Char('2'), Enter, Char('1'), Enter]);
+        assert_eq!(chosen, Some(0));
+        assert_eq!(shown.matches("m1: 1 MB\n").count(), 1, "{shown}");
     }
 
     #[test]

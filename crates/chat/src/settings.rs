@@ -102,6 +102,9 @@ impl Default for Settings {
 const MAX_STOPS: usize = 8;
 const MAX_STOP_CHARS: usize = 64;
 
+/// With fewer positions not even a short question would fit.
+const MIN_CONTEXT: usize = 16;
+
 /// One setting: how it is called, what it takes, how it is changed (`None`: not by this value) and
 /// told.
 struct Setting {
@@ -219,7 +222,11 @@ static TABLE: [Setting; 30] = [
     Setting {
         name: "context",
         takes: text::SET_CONTEXT,
-        set: |s, v| v.parse().ok().map(|v| s.context = Some(v).filter(|&v: &usize| v > 0)),
+        set: |s, v| {
+            let positions = v.parse().ok().filter(|v| *v == 0 || *v >= MIN_CONTEXT)?;
+            s.context = Some(positions).filter(|&v| v > 0);
+            Some(())
+        },
         get: |s| s.context.unwrap_or(0).to_string(),
     },
     Setting {

@@ -189,6 +189,7 @@ texts! {
         "anonyme : rien n'est écrit ; /incognito y met fin";
     READ: "{}: {} tokens, put before your next question",
         "{} : {} tokens, placés avant votre prochaine question";
+    READ_EMPTY: "{}: there is no text in it", "{} : il n'y a pas de texte dedans";
     READ_TOO_LONG: "{}: {} tokens, more than three quarters of the context ({}): not read",
         "{} : {} tokens, plus des trois quarts du contexte ({}) : non lu";
     NOT_TEXT: "{}: byte {}: expected UTF-8 text", "{} : octet {} : attendu du texte UTF-8";
@@ -320,8 +321,8 @@ texts! {
         "un nombre pour des réponses répétables, ou random";
     SET_MAX_TOKENS: "longest answer in tokens, or 0 for the rest of the context",
         "réponse la plus longue en tokens, ou 0 pour le reste du contexte";
-    SET_CONTEXT: "tokens of the conversation kept in mind, or 0 for all there is memory for",
-        "tokens de conversation gardés en mémoire, ou 0 pour tout ce qui tient";
+    SET_CONTEXT: "16 or more tokens of the conversation kept in mind, or 0 for all there is memory for",
+        "16 tokens de conversation ou plus gardés en mémoire, ou 0 pour tout ce qui tient";
     SET_STOP: "a text that ends an answer (\\n is a line end), up to 8 of them, or none",
         "un texte qui termine une réponse (\\n : fin de ligne), jusqu'à 8, ou none";
     SET_SYSTEM: "the system prompt, none, or auto for the model's own",
@@ -343,12 +344,12 @@ texts! {
     SET_SPECULATION: "on or off; guesses from earlier text, the answers are the same",
         "on ou off ; prédit d'après le texte précédent, les réponses sont les mêmes";
 
-    CONFIG_SYNTAX: "{}: line {}: {}", "{} : ligne {} : {}";
-    CONFIG_VALUE: "{}: line {}: {}: left out", "{} : ligne {} : {} : laissé de côté";
+    CONFIG_LINE: "{}: line {}: {}", "{} : ligne {} : {}";
     CONFIG_EXPECTED_MODEL: "model: expected a file name, found {}",
         "model : attendu un nom de fichier, trouvé {}";
-    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds, found {}",
-        "autostart : attendu 0 à 600 secondes, trouvé {}";
+    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds (model = \"…\" names the model), \
+                              found {}",
+        "autostart : attendu 0 à 600 secondes (model = \"…\" nomme le modèle), trouvé {}";
     CONFIG_EXPECTED_SPEED: "serial: expected a speed such as 115200, found {}",
         "serial : attendu un débit tel que 115200, trouvé {}";
     CONFIG_TYPE: "{}: expected a text, a number, true or false, found {}",

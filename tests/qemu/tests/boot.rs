@@ -202,7 +202,7 @@ fn every_core_takes_part() {
     let mut prompt = Prompt::boot(&Machine { cores: 4, ..Machine::new(&disk.path) });
     let report = prompt.ask("/bench 4");
     let line = report.lines().find_map(|line| line.trim().strip_prefix("rows ")).unwrap();
-    let rows = line.trim().strip_suffix(" by each core").unwrap().split(", ");
+    let rows = line.trim().strip_suffix(" of matrices, core by core").unwrap().split(", ");
     let rows: Vec<u64> = rows.map(|rows| rows.parse().unwrap()).collect();
     assert_eq!(rows.len(), 4, "{report}");
     let exact = prompt.ask("/logits");

@@ -20,17 +20,13 @@ pub(crate) fn run(args: &ChatArgs) -> Result<()> {
     while let Some(next) = converse(args, &file, &mut chat, &mut terminal, &mut home)? {
         file = ModelFile { model: next, tokenizer: None };
     }
-    Ok(())
+    terminal.fault().map_or(Ok(()), |fault| Err(fault).context("the answer cannot be written"))
 }
 
 /// What the folder's settings file says, and above it what the command line says.
 fn settings(args: &ChatArgs, home: &Home) -> Result<Settings> {
-    let mut settings = Settings::default();
-    if let Some(source) = home.config()? {
-        let (config, mistakes) = Config::parse(&source);
-        mistakes.iter().for_each(|mistake| eprintln!("llamaboot: {mistake}"));
-        settings = config.settings;
-    }
+    let (Config { mut settings, .. }, mistakes) = home.config()?;
+    mistakes.iter().for_each(|mistake| eprintln!("llamaboot: {mistake}"));
     args.run.apply(&mut settings)?;
     args.sampling.apply(&mut settings);
     if let Some(most) = args.max_tokens {

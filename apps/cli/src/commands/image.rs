@@ -53,8 +53,8 @@ pub(crate) fn run(args: &Image) -> Result<()> {
 /// The settings in a file; every mistake in it is told.
 fn config(path: &Path) -> Result<String> {
     let source = read_text(path)?;
-    let (_, mistakes) = Config::parse(&source);
-    ensure!(mistakes.is_empty(), "{}: {}", path.display(), mistakes.join("; "));
+    let (_, mistakes) = Config::parse(&path.to_string_lossy(), &source);
+    ensure!(mistakes.is_empty(), "{}", mistakes.join("\nllamaboot: "));
     Ok(source)
 }
 

@@ -141,14 +141,19 @@ impl Session<'_> {
     ) -> Result<String, String> {
         let text = self.text_file(storage, path, MAX_READ)?;
         let text = text.trim_end();
-        let tokens = self.tokenizer.encode(text, Special::Plain).len();
+        if text.is_empty() {
+            return Err(text::READ_EMPTY.fill(self.language(), &[&path]));
+        }
+        let before = &self.chat.read;
+        let all = if before.is_empty() { text.into() } else { format!("{before}\n\n{text}") };
+        let tokens = self.tokenizer.encode(&all, Special::Plain).len();
         // A quarter is for the question and its answer, as in `make_room`.
         let context = self.engine.context();
         if tokens > context - context / 4 {
             let values: [&dyn core::fmt::Display; 3] = [&path, &tokens, &context];
             return Err(text::READ_TOO_LONG.fill(self.language(), &values));
         }
-        self.chat.read = text.to_string();
+        self.chat.read = all;
         Ok(self.line(text::READ, &[&path, &tokens]))
     }
 

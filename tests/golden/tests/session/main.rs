@@ -236,8 +236,11 @@ fn a_file_goes_before_the_next_question() {
     stick.files.insert("bad.txt".into(), b"caf\xe9".to_vec());
     stick.files.insert("long.txt".into(), vec![b'x'; (1 << 20) + 1]);
     stick.files.insert("full.txt".into(), "a dog ".repeat(400).into());
+    stick.files.insert("cat.txt".into(), b"The cat is called Tom.\n".to_vec());
+    stick.files.insert("empty.txt".into(), b" \n".to_vec());
     let text = "/set max_tokens 4\r/read dog.txt\rWho is Rex?\r/context\r/read bad.txt\r\
-                /read no.txt\r/read long.txt\r/read d\t\r/read full.txt\rAnd he?\r";
+                /read no.txt\r/read long.txt\r/read d\t\r/read full.txt\r/read cat.txt\r\
+                /read empty.txt\rAnd he?\r/context\r";
     let Some(script) = story_chat(text, 512, &mut stick) else { return };
     let answers = script.answers();
     assert!(answers[2].starts_with("dog.txt: "), "{}", answers[2]);
@@ -250,7 +253,12 @@ fn a_file_goes_before_the_next_question() {
     assert!(
         answers[9].ends_with("tokens, more than three quarters of the context (512): not read\n")
     );
-    assert!(answers[10].contains("[4 tokens, "), "{}", answers[10]);
+    // One text goes behind the other.
+    assert!(answers[10].starts_with("cat.txt: "), "{}", answers[10]);
+    assert_eq!(answers[11], "empty.txt: there is no text in it\n");
+    assert!(answers[12].contains("[4 tokens, "), "{}", answers[12]);
+    let both = "The dog is called Rex.  The cat is called Tom.  And he?";
+    assert!(answers[13].contains(both), "{}", answers[13]);
 }
 
 /// `/why` tells of the very tokens of the answer; a greedy one was the likeliest each time.

@@ -19,6 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+/// Lines of a sample that are shown.
+const SAMPLE_LINES: usize = 5;
+
 /// What shells know an interrupted program by.
 const INTERRUPTED_CODE: i32 = 130;
 
@@ -48,6 +51,14 @@ impl Run<'_> {
     /// Trains to the end.
     pub(super) fn train(&self, mut trainer: Trainer<'_>, mut start: Start) -> Result<()> {
         let (steps, begun) = (self.recipe.steps, trainer.steps_done());
+        if begun == steps {
+            let model = self.model_path(&start.model)?;
+            eprintln!(
+                "llamaboot: all {steps} steps were done already; train --init {} --out FOLDER goes \
+                 on from what they made",
+                model.display()
+            );
+        }
         let mut log = Log::open(self.folder, begun)?;
         let mut samples = Samples::open(self.folder, begun);
         let settings = trainer.settings();
@@ -155,9 +166,11 @@ impl Run<'_> {
             "step {:>6}  training {:.4}  validation {val_loss}  {:.0} tokens/s  {left:.0} min left",
             row.step, row.train_loss, row.tok_s
         );
+        // All of it is in samples.txt.
         let shown: String = without_controls(&sample.text).chars().take(300).collect();
-        let text = format!("{line}\n    {}\n", shown.trim().replace('\n', "\n    "));
-        progress.suspend(|| writeln!(std::io::stdout(), "{text}"))?;
+        let lines = shown.lines().filter(|line| !line.trim().is_empty()).take(SAMPLE_LINES);
+        let shown: String = lines.map(|line| format!("    {line}\n")).collect();
+        progress.suspend(|| writeln!(std::io::stdout(), "{line}\n{shown}"))?;
         Ok(())
     }
 
