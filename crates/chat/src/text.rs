@@ -321,7 +321,7 @@ texts! {
         "un nombre pour des réponses répétables, ou random";
     SET_MAX_TOKENS: "longest answer in tokens, or 0 for the rest of the context",
         "réponse la plus longue en tokens, ou 0 pour le reste du contexte";
-    SET_CONTEXT: "16 or more tokens of the conversation kept in mind, or 0 for all there is memory for",
+    SET_CONTEXT: "16 or more tokens of the conversation kept in mind, or 0 for all that fits",
         "16 tokens de conversation ou plus gardés en mémoire, ou 0 pour tout ce qui tient";
     SET_STOP: "a text that ends an answer (\\n is a line end), up to 8 of them, or none",
         "un texte qui termine une réponse (\\n : fin de ligne), jusqu'à 8, ou none";
@@ -347,7 +347,7 @@ texts! {
     CONFIG_LINE: "{}: line {}: {}", "{} : ligne {} : {}";
     CONFIG_EXPECTED_MODEL: "model: expected a file name, found {}",
         "model : attendu un nom de fichier, trouvé {}";
-    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds (model = \"…\" names the model), \
+    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds (the model is model = \"…\"), \
                               found {}",
         "autostart : attendu 0 à 600 secondes (model = \"…\" nomme le modèle), trouvé {}";
     CONFIG_EXPECTED_SPEED: "serial: expected a speed such as 115200, found {}",
