@@ -136,7 +136,7 @@ class Machine:
             case 1:  # write
                 text = bytes(self.memory[b:b + c])
                 # Without AMX, that is missing and nothing else.
-                all_but_amx = b"has only avx512, avx2, scalar, AVX512-BF16;" in text
+                all_but_amx = b"has only avx512, avx2, sse2, scalar, AVX512-BF16;" in text
                 self.skipped |= b"SKIPPED" in text and not all_but_amx
                 return os.write(a, self.memory[b:b + c])
             case 20:  # writev

@@ -56,7 +56,7 @@ fn main() -> Status {
     let mut console = BootConsole::open(clock);
     console.write(concat!("llamaboot ", env!("CARGO_PKG_VERSION"), "\n"));
     if !avx.upper_halves_survive(clock) {
-        console.write("this firmware overwrites AVX registers: staying on the scalar kernels\n");
+        console.write("this firmware overwrites AVX registers: staying on the SSE2 kernels\n");
         avx.disable();
     }
     let cores = Cores::start(clock);

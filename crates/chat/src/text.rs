@@ -337,8 +337,8 @@ texts! {
     SET_VERBOSE: "on or off; also tells what the prompt took",
         "on ou off ; dit aussi ce que la question a pris";
     SET_LANGUAGE: "en or fr", "en ou fr";
-    SET_ISA: "the kernels: scalar, avx2, avx512, neon, or best; the answers are the same",
-        "les noyaux : scalar, avx2, avx512, neon, ou best ; les réponses sont les mêmes";
+    SET_ISA: "the kernels: scalar, sse2, avx2, avx512, neon, or best; the answers are the same",
+        "les noyaux : scalar, sse2, avx2, avx512, neon, ou best ; les réponses sont les mêmes";
     SET_KV: "f32 or f16; f16 takes half the memory of the context, and rounds a little",
         "f32 ou f16 ; f16 prend la moitié de la mémoire du contexte, et arrondit un peu";
     SET_SPECULATION: "on or off; guesses from earlier text, the answers are the same",

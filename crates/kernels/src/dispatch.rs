@@ -15,6 +15,8 @@ use llamaboot_math::exp;
 pub enum Isa {
     /// Plain Rust, fused multiply-add emulated; runs everywhere.
     Scalar,
+    /// SSE2 (every x86-64 CPU), fused multiply-add emulated.
+    Sse2,
     /// AVX2, FMA and F16C (x86-64 since 2013).
     Avx2,
     /// AVX-512 with VNNI (F, BW, DQ, VL, VNNI), on top of the former; with its BF16 and AMX's where
@@ -26,13 +28,14 @@ pub enum Isa {
 
 impl Isa {
     /// Every instruction set, best first.
-    pub const ALL: [Self; 4] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Scalar];
+    pub const ALL: [Self; 5] = [Self::Avx512, Self::Avx2, Self::Neon, Self::Sse2, Self::Scalar];
 
     /// The name that `--isa` takes.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Scalar => "scalar",
+            Self::Sse2 => "sse2",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Neon => "neon",
@@ -50,6 +53,7 @@ impl Isa {
     pub fn is_available(self) -> bool {
         match self {
             Self::Scalar => true,
+            Self::Sse2 => cfg!(target_arch = "x86_64"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => cpu::has_avx2_fma_f16c(),
             #[cfg(target_arch = "x86_64")]
@@ -217,7 +221,9 @@ impl Kernels {
         let table = match isa {
             Isa::Scalar => &scalar::TABLE,
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 => &crate::simd8::TABLE,
+            Isa::Sse2 => &crate::simd8::sse2::TABLE,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2 => &crate::simd8::avx2::TABLE,
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 if cpu::has_avx512_bf16() && crate::avx512::amx_may_be_used() => {
                 &crate::avx512::TABLE_AMX
@@ -227,9 +233,9 @@ impl Kernels {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512 => &crate::avx512::TABLE,
             #[cfg(not(target_arch = "x86_64"))]
-            Isa::Avx2 | Isa::Avx512 => return Err(Unavailable(isa)),
+            Isa::Sse2 | Isa::Avx2 | Isa::Avx512 => return Err(Unavailable(isa)),
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon => &crate::simd8::TABLE,
+            Isa::Neon => &crate::simd8::neon::TABLE,
             #[cfg(not(target_arch = "aarch64"))]
             Isa::Neon => return Err(Unavailable(isa)),
         };

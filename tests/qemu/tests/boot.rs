@@ -49,7 +49,7 @@ fn whole_path(bus: Bus) {
     assert_eq!(prompt.ask("/set temperature 0"), "temperature is 0\n");
     assert_eq!(prompt.ask("/set max_tokens 256"), "max_tokens is 256\n");
     let expected = host_logits(&data("stories260K/stories260K.bin").unwrap());
-    for isa in ["avx2", "scalar"] {
+    for isa in ["avx2", "sse2", "scalar"] {
         assert_eq!(prompt.ask(&format!("/set isa {isa}")), format!("isa is {isa}\n"));
         assert_eq!(prompt.ask("/logits"), expected, "{isa}");
         assert_story(&prompt.ask(""), &story, 256);
@@ -91,14 +91,14 @@ fn whole_path_from_a_sata_disk() {
     whole_path(Bus::Ahci);
 }
 
-/// The chat model's logits, bit for bit, on both kernels.
+/// The chat model's logits, bit for bit, on all of QEMU's kernels.
 #[test]
 fn chat_model_has_the_hosts_logits() {
     let (Some(model), Some(path)) = (chat_model(), smollm2()) else { return };
     let disk = image(vec![model]);
     let mut prompt = Prompt::boot(&Machine::new(&disk.path));
     let expected = host_logits(&path);
-    for isa in ["avx2", "scalar"] {
+    for isa in ["avx2", "sse2", "scalar"] {
         prompt.ask(&format!("/set isa {isa}"));
         assert_eq!(prompt.ask("/logits"), expected, "{isa}");
     }
@@ -113,7 +113,7 @@ fn a_cpu_without_avx_tells_the_same_story() {
     };
     let disk = image(files);
     let mut prompt = Prompt::boot(&Machine { cpu: "qemu64", ..Machine::new(&disk.path) });
-    assert!(prompt.ask("/show").contains("\nisa scalar\n"));
+    assert!(prompt.ask("/show").contains("\nisa sse2\n"));
     let refused = prompt.ask("/set isa avx2");
     assert_eq!(refused, "instruction set avx2: this CPU does not have it or it is not enabled\n");
     prompt.ask("/set temperature 0");
@@ -182,7 +182,7 @@ fn more_cores_give_the_same_bits() {
         let mut prompt = Prompt(start(&Machine { cores, ..Machine::new(&disk.path) }));
         prompt.expect(&format!("avx2, {cores} cores."), BOOT);
         prompt.expect(">>> ", SHORT);
-        for isa in ["avx2", "scalar"] {
+        for isa in ["avx2", "sse2", "scalar"] {
             prompt.ask(&format!("/set isa {isa}"));
             assert_eq!(prompt.ask("/logits"), expected, "{cores} cores, {isa}");
         }

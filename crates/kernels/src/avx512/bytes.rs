@@ -10,9 +10,9 @@
 use super::panels::{beside, span_step};
 use crate::activations::{Activations, BLOCK, Split};
 use crate::matmul::Output;
-use crate::simd8::formats::Format;
-use crate::simd8::panels::{Panels, block_len, part_len, x_sum};
-use crate::simd8::store_first;
+use crate::simd8::avx2::formats::Format;
+use crate::simd8::avx2::panels::{Panels, block_len, part_len, x_sum};
+use crate::simd8::avx2::store_first;
 use core::arch::x86_64::*;
 use llamaboot_checkpoint::{PANEL_ROWS, Tensor};
 

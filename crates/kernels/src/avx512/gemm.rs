@@ -1,7 +1,7 @@
 //! The register tile of matrix products: 8 x 48, twenty-four of the thirty-two registers.
 
 use crate::gemm::{Tile, TileRows};
-use crate::simd8::gemm::register_tile;
+use crate::simd8::avx2::gemm::{prefetch_tile, register_tile};
 use core::arch::x86_64::*;
 
 const ROWS: usize = 8;

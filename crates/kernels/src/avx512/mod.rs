@@ -11,12 +11,12 @@ mod rows;
 
 use crate::bf16::Bf16;
 use crate::dispatch::Table;
-use crate::simd8;
+use crate::simd8::avx2;
 
 pub(crate) use amx::may_be_used as amx_may_be_used;
 
 /// AVX-512 with VNNI.
-pub(crate) static TABLE: Table = table(simd8::bf16::BF16);
+pub(crate) static TABLE: Table = table(avx2::bf16::BF16);
 
 /// With AVX512-BF16 besides.
 pub(crate) static TABLE_BF16: Table = table(bf16::BF16);
@@ -32,6 +32,6 @@ const fn table(bf16: Bf16) -> Table {
         split: Some(bytes::split),
         tile: gemm::TILE,
         bf16,
-        ..simd8::TABLE
+        ..avx2::TABLE
     }
 }

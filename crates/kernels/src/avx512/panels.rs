@@ -1,15 +1,15 @@
-//! Panels of eight rows against int16 activations, as `simd8/panels.rs` does it, with `vpdpwssd`,
-//! which multiplies and adds in one step. A batch takes two panels side by side in a register. One
-//! token and weights of fewer than eight bits are `bytes.rs`'s.
+//! Panels of eight rows against int16 activations, as `simd8/kernels/panels.rs` does it, with
+//! `vpdpwssd`, which multiplies and adds in one step. A batch takes two panels side by side in a
+//! register. One token and weights of fewer than eight bits are `bytes.rs`'s.
 
 use super::bytes;
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::matmul::{Output, UnpackedPanel, streams};
-use crate::simd8::formats::{Format, for_format};
-use crate::simd8::panels::{
-    self as simd8, Panels, block_len, define_span_step, unpack, walk_panels, x_sum,
+use crate::simd8::avx2::formats::{self, Format, for_format};
+use crate::simd8::avx2::panels::{
+    self as avx2, Panels, block_len, define_span_step, fetch_part, unpack, walk_panels, x_sum,
 };
-use crate::simd8::store_first;
+use crate::simd8::avx2::{Floats, store_first};
 use core::arch::x86_64::*;
 use core::ops::Range;
 use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
@@ -78,7 +78,7 @@ fn single<F: Format, const P: usize>(
         for (panel, (acc, sum)) in acc.iter_mut().zip(&mut sums).enumerate() {
             // SAFETY: a whole head lies there, and all groups' scales (see `Panels`).
             let scale = unsafe { F::scale(heads[panel], 0, 0, panels.scales[panel].at(block)) };
-            *acc = simd8::span_step(false, scale, folded(*sum), info.scale, 0, *acc);
+            *acc = avx2::span_step(false, scale, folded(*sum), info.scale, 0, *acc);
             *sum = _mm512_setzero_si512();
         }
     }
@@ -190,5 +190,5 @@ pub(super) fn panels(
     out: &mut Output<'_>,
     space: &mut [UnpackedPanel; 2],
 ) {
-    for_format!(w, matrix(w, panels, x, out, space));
+    for_format!(formats, w, matrix(w, panels, x, out, space));
 }

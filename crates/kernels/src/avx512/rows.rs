@@ -1,5 +1,5 @@
-//! Dot products of rows of floats, as `simd8/rows.rs` does it, with the 16 lanes of a row in one
-//! register and masked loads for what a row has beyond a multiple of 16.
+//! Dot products of rows of floats, as `simd8/kernels/rows.rs` does it, with the 16 lanes of a row
+//! in one register and masked loads for what a row has beyond a multiple of 16.
 
 use crate::activations::Activations;
 use crate::matmul::{Output, streams};

@@ -1,11 +1,12 @@
 //! AdamW's step, eight weights at a time; see [`crate::adamw`].
 
+use super::features;
 use super::registers::*;
 use super::{load_first, store_first};
 use crate::adamw::AdamWStep;
 
 /// See [`crate::Kernels::adamw`]; lengths are equal.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn adamw(
     step: &AdamWStep,
     weights: &mut [f32],

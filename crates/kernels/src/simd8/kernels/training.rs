@@ -1,5 +1,6 @@
 //! Exponentials in f32, and SwiGLU of them: see [`crate::training`].
 
+use super::features;
 use super::floats::{Lanes, reduce, zero_lanes};
 use super::registers::*;
 use super::{load_first, store_first};
@@ -10,7 +11,7 @@ pub(crate) const TRAINING: Training = Training { exponentials, swiglu, swiglu_ba
 
 /// Eight exponentials, with the operations and order that `llamaboot_math::exp_near` states.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn exp_near_8(x: Floats) -> Floats {
     let set = |x: f32| splat(x);
     // With the constants as first operands a NaN in `x` stays one.
@@ -31,7 +32,7 @@ fn exp_near_8(x: Floats) -> Floats {
     mul(y, from_bits(scale))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn exponentials(x: &mut [f32]) -> (f32, f32) {
     let max = crate::max(x);
     let maxes = splat(max);
@@ -53,7 +54,7 @@ fn exponentials(x: &mut [f32]) -> (f32, f32) {
     (max, reduce(Lanes(add(sums.0, low), add(sums.1, high))))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
     for ((out, gate), up) in out.chunks_mut(8).zip(gate.chunks(8)).zip(up.chunks(8)) {
         let gate = load_first(gate);
@@ -64,12 +65,12 @@ fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
 
 /// `1 + e^−x`.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn one_and_exp_of_minus(x: Floats) -> Floats {
     add(splat(1.0), exp_near_8(negated(x)))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn swiglu_backward(d_up: &mut [f32], d_gate: &mut [f32], gate: &[f32], up: &[f32]) {
     let one = splat(1.0);
     let gradients = d_up.chunks_mut(8).zip(d_gate.chunks_mut(8));

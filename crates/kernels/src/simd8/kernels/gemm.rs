@@ -1,6 +1,7 @@
 //! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's
 //! thirty-two.
 
+use super::features;
 use super::registers::*;
 use crate::gemm::{Tile, TileRows};
 
@@ -13,7 +14,7 @@ const LANES: usize = 8;
 pub(crate) const TILE: Tile = Tile::new(ROWS, WIDTH * LANES, multiply);
 
 /// See [`Tile::multiply`].
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bool) {
     let step = |a, b, sum| fma(from_bits(a), from_bits(b), sum);
     tile(a, b, out, stride, add, step);
@@ -40,7 +41,7 @@ macro_rules! register_tile {
             assert!(b.len() >= a.depth * WIDTH * LANES, "a whole panel");
             assert!(out.len() >= (ROWS - 1) * stride + WIDTH * LANES, "a whole tile");
             let starts: [*const u32; ROWS] = a.starts();
-            $crate::simd8::gemm::prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
+            prefetch_tile::<ROWS>(out, stride, WIDTH * LANES);
             let mut sums = [[$zero(); WIDTH]; ROWS];
             for p in 0..a.depth {
                 // SAFETY: inside `b` and inside the rows of `a`, as asserted above and by `starts`.
@@ -72,27 +73,17 @@ macro_rules! register_tile {
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[allow(unused_imports, reason = "AVX-512 takes that of AVX2")]
 pub(crate) use register_tile;
 
-register_tile!(
-    cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c")),
-    Integers,
-    Floats,
-    zero,
-    load_integers,
-    splat_i32,
-    load,
-    add,
-    store
-);
+register_tile!(features, Integers, Floats, zero, load_integers, splat_i32, load, add, store);
 
 /// Numbers of a cache line.
 const LINE: usize = 16;
 
 /// Fetches what a tile will be added to while it is computed.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn prefetch_tile<const ROWS: usize>(out: &[f32], stride: usize, width: usize) {
     for row in 0..ROWS {
         for col in (0..width).step_by(LINE).chain([width - 1]) {

@@ -1,8 +1,9 @@
 //! Nothing but reading, at four places at once: how fast memory gives what a token needs.
 
+use super::features;
 use super::registers::*;
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn read(bytes: &[u8]) -> u64 {
     /// Two cache lines of each stream at a time.
     const STEP: usize = 128;

@@ -1,6 +1,7 @@
 //! What differs between block formats: their planes (see `checkpoint/src/panel.rs`), and how the
 //! scales and minima of eight rows come out of a block's head, all eight at once.
 
+use super::features;
 use super::registers::*;
 
 /// A block format: its planes, and its scales for eight rows at once.
@@ -61,7 +62,7 @@ unsafe fn bytes(at: *const u8) -> u64 {
 
 /// Each byte of `x & mask`, an unsigned number, as f32.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn lanes(x: u64, mask: u8) -> Floats {
     from_bytes(x & u64::from_ne_bytes([mask; 8]))
 }
@@ -79,7 +80,7 @@ macro_rules! simple_formats {
             const MIN: bool = $min;
 
             #[inline]
-            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+            #[features]
             unsafe fn scale(head: *const u8, _: usize, _: usize, _: GroupScales) -> Scale {
                 // SAFETY: the head's length is as stated above.
                 unsafe {
@@ -106,7 +107,7 @@ impl Format for I8Groups {
     const HEAD: usize = 0;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn scale(_: *const u8, _: usize, _: usize, scales: GroupScales) -> Scale {
         // SAFETY: the caller's promise: each group has eight scales.
         let scale = unsafe {
@@ -119,7 +120,7 @@ impl Format for I8Groups {
 
 /// Q4_K and Q5_K: two f16, then six-bit scales and minima in 12 bytes.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 unsafe fn six_bit_scale(head: *const u8, k: usize) -> Scale {
     // SAFETY: the caller's promise: the head holds 2 f16 and 12 bytes, eight of each.
     unsafe {
@@ -151,7 +152,7 @@ macro_rules! six_bit_formats {
             const MIN: bool = true;
 
             #[inline]
-            #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+            #[features]
             unsafe fn scale(head: *const u8, k: usize, _: usize, _: GroupScales) -> Scale {
                 // SAFETY: the caller's promise.
                 unsafe { six_bit_scale(head, k) }
@@ -175,7 +176,7 @@ impl Format for Q2K {
     const MIN: bool = true;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         // SAFETY: the head holds 2 f16 and 16 bytes, eight of each.
         unsafe {
@@ -198,7 +199,7 @@ impl Format for Q3K {
     const SPANS: usize = 2;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         const LOW: u64 = 0x0f0f_0f0f_0f0f_0f0f;
         const HIGH: u64 = 0x0303_0303_0303_0303;
@@ -225,7 +226,7 @@ impl Format for Q6K {
     const SPANS: usize = 2;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn scale(head: *const u8, k: usize, span: usize, _: GroupScales) -> Scale {
         // SAFETY: the head holds an f16 and 16 bytes, eight of each.
         unsafe {
@@ -235,24 +236,21 @@ impl Format for Q6K {
     }
 }
 
-/// Calls a function of one format for the tensor's dtype.
+/// Calls a function of one format, of the module `$formats`, for the tensor's dtype.
 macro_rules! for_format {
-    ($w:expr, $function:ident($($argument:expr),*)) => {{
-        use crate::simd8::formats::{
-            I8Groups, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
-        };
+    ($formats:ident, $w:expr, $function:ident($($argument:expr),*)) => {{
         match $w.dtype {
-            DType::Q8_0 => $function::<Q8_0>($($argument),*),
-            DType::Q4_0 => $function::<Q4_0>($($argument),*),
-            DType::Q4_1 => $function::<Q4_1>($($argument),*),
-            DType::Q5_0 => $function::<Q5_0>($($argument),*),
-            DType::Q5_1 => $function::<Q5_1>($($argument),*),
-            DType::Q2K => $function::<Q2K>($($argument),*),
-            DType::Q3K => $function::<Q3K>($($argument),*),
-            DType::Q4K => $function::<Q4K>($($argument),*),
-            DType::Q5K => $function::<Q5K>($($argument),*),
-            DType::Q6K => $function::<Q6K>($($argument),*),
-            DType::I8Groups(_) => $function::<I8Groups>($($argument),*),
+            DType::Q8_0 => $function::<$formats::Q8_0>($($argument),*),
+            DType::Q4_0 => $function::<$formats::Q4_0>($($argument),*),
+            DType::Q4_1 => $function::<$formats::Q4_1>($($argument),*),
+            DType::Q5_0 => $function::<$formats::Q5_0>($($argument),*),
+            DType::Q5_1 => $function::<$formats::Q5_1>($($argument),*),
+            DType::Q2K => $function::<$formats::Q2K>($($argument),*),
+            DType::Q3K => $function::<$formats::Q3K>($($argument),*),
+            DType::Q4K => $function::<$formats::Q4K>($($argument),*),
+            DType::Q5K => $function::<$formats::Q5K>($($argument),*),
+            DType::Q6K => $function::<$formats::Q6K>($($argument),*),
+            DType::I8Groups(_) => $function::<$formats::I8Groups>($($argument),*),
             DType::F32 | DType::F16 | DType::BF16 => {}
         }
     }};

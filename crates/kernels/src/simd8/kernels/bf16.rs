@@ -1,5 +1,6 @@
 //! Products of bf16 without instructions for them: two multiplications of f32 for each word.
 
+use super::features;
 use super::gemm::{TILE, tile};
 use super::registers::*;
 use crate::bf16::{self, Bf16};
@@ -9,7 +10,7 @@ pub(crate) const BF16: Bf16 =
     Bf16 { tile: Tile { multiply, ..TILE }, neighbours, columns, instructions: None };
 
 /// See [`Tile::multiply`].
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bool) {
     let low = |words| from_bits(shift_left::<16>(words));
     let upper = splat_i32(-0x1_0000);
@@ -22,13 +23,13 @@ fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bo
 }
 
 /// See [`Bf16::neighbours`].
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn neighbours(x: &[f32], out: &mut [u32]) {
     bf16::neighbours(x, out);
 }
 
 /// See [`Bf16::columns`].
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn columns(x: &[f32], stride: usize, rows: usize, out: &mut [u32], height: usize) {
     bf16::columns(x, stride, rows, out, height);
 }

@@ -178,6 +178,20 @@ functions! {
     fn fetch_far(at: *const u8) -> () { _mm_prefetch::<_MM_HINT_T1>(at.cast()) }
 }
 
+/// [`fma`] of each of `a` with one `b`.
+#[inline]
+#[target_feature(enable = "avx2,fma,f16c")]
+pub(super) fn fma_each<const N: usize>(
+    a: [Floats; N],
+    b: Floats,
+    mut sums: [Floats; N],
+) -> [Floats; N] {
+    for (sum, a) in sums.iter_mut().zip(a) {
+        *sum = fma(a, b, *sum);
+    }
+    sums
+}
+
 /// Eight f16 as f32.
 ///
 /// # Safety

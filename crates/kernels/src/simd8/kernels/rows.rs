@@ -1,6 +1,7 @@
 //! Dot products of rows of floats: matrices of F32, F16 and BF16, and attention's keys and values.
 //! Each row has its own 16 lanes; several rows and tokens go side by side.
 
+use super::features;
 use super::floats::{Lanes, reduce, zero_lanes};
 use super::registers::*;
 use super::{load_first, store_first};
@@ -28,7 +29,7 @@ impl Source for F32 {
     const BYTES: usize = 4;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
         unsafe { load(at.cast()) }
@@ -39,7 +40,7 @@ impl Source for F16 {
     const BYTES: usize = 2;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
         unsafe { load_f16(at) }
@@ -50,7 +51,7 @@ impl Source for BF16 {
     const BYTES: usize = 2;
 
     #[inline]
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+    #[features]
     unsafe fn load(at: *const u8) -> Floats {
         // SAFETY: the caller's promise.
         unsafe { load_bf16(at) }
@@ -59,7 +60,7 @@ impl Source for BF16 {
 
 /// Up to eight numbers, zeros behind them.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn first<S: Source>(bytes: &[u8]) -> Floats {
     if bytes.len() == 8 * S::BYTES {
         // SAFETY: eight numbers lie there.
@@ -72,7 +73,7 @@ fn first<S: Source>(bytes: &[u8]) -> Floats {
 }
 
 /// Numbers as f32.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn widen<S: Source>(bytes: &[u8], out: &mut [f32]) {
     for (out, bytes) in out.chunks_mut(8).zip(bytes.chunks(8 * S::BYTES)) {
         store_first(out, first::<S>(bytes));
@@ -81,7 +82,7 @@ pub(crate) fn widen<S: Source>(bytes: &[u8], out: &mut [f32]) {
 
 /// `R` rows, each as long as `x`'s, times `T` tokens.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn tile<S: Source, const R: usize, const T: usize>(
     rows: [&[u8]; R],
     x: [&[f32]; T],
@@ -100,9 +101,8 @@ fn tile<S: Source, const R: usize, const T: usize>(
             }
             for (lanes, x) in lanes.iter_mut().zip(x) {
                 let x = load(x.as_ptr().add(i));
-                for (lanes, w) in lanes.iter_mut().zip(low) {
-                    lanes.0 = fma(w, x, lanes.0);
-                }
+                let sums = fma_each(low, x, lanes.map(|lanes| lanes.0));
+                lanes.iter_mut().zip(sums).for_each(|(lanes, sum)| lanes.0 = sum);
             }
             let mut high = [zero(); R];
             for (high, row) in high.iter_mut().zip(rows) {
@@ -110,9 +110,8 @@ fn tile<S: Source, const R: usize, const T: usize>(
             }
             for (lanes, x) in lanes.iter_mut().zip(x) {
                 let x = load(x.as_ptr().add(i + 8));
-                for (lanes, w) in lanes.iter_mut().zip(high) {
-                    lanes.1 = fma(w, x, lanes.1);
-                }
+                let sums = fma_each(high, x, lanes.map(|lanes| lanes.1));
+                lanes.iter_mut().zip(sums).for_each(|(lanes, sum)| lanes.1 = sum);
             }
         }
     }
@@ -138,12 +137,12 @@ fn tile<S: Source, const R: usize, const T: usize>(
 /// One fused step for up to 8 lanes. The others get `0 * 0 + lane`, which changes none: a lane that
 /// began as +0 is never -0.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn last_step<S: Source>(row: &[u8], x: &[f32], acc: Floats) -> Floats {
     fma(first::<S>(row), load_first(x), acc)
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let [[lanes]] = tile::<F32, 1, 1>([cast_slice(a)], [b]);
     reduce(lanes)
@@ -151,12 +150,12 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// [`reduce`] of four rows at once: the same additions, side by side.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn reduce_4(rows: [Lanes; 4]) -> Four {
     sums_of_8(rows.map(|lanes| add(lanes.0, lanes.1)))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn float_rows(
     w: &Tensor<'_>,
     rows: Range<usize>,
@@ -171,7 +170,7 @@ pub(crate) fn float_rows(
 }
 
 /// One token reads four streams of rows; more tokens share what is read of two.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &mut Output<'_>) {
     if x.tokens == 1 {
         let (steps, rest) = streams::<4>(rows);
@@ -197,7 +196,7 @@ fn matrix<S: Source>(w: &Tensor<'_>, rows: Range<usize>, x: &Activations, out: &
 }
 
 /// `R` rows against all tokens, three at a time, then one by one.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn tokens<S: Source, const R: usize>(
     w: &Tensor<'_>,
     rows: [usize; R],
@@ -228,7 +227,7 @@ fn tokens<S: Source, const R: usize>(
 }
 
 /// [`reduce_4`] of two rows for each of two tokens.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn both_sums([a, b]: [Lanes; 2], [c, d]: [Lanes; 2]) -> [[f32; 2]; 2] {
     let mut sums = [[0.0; 2]; 2];
     // SAFETY: the array holds the four numbers that are written.
@@ -236,7 +235,7 @@ fn both_sums([a, b]: [Lanes; 2], [c, d]: [Lanes; 2]) -> [[f32; 2]; 2] {
     sums
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], next: Cached<'_>) {
     match keys {
         Cached::F32(keys) => scores::<F32>(q, cast_slice(keys), divisor, out, next.bytes()),
@@ -247,14 +246,14 @@ pub(crate) fn dots(q: &[f32], keys: Cached<'_>, divisor: f32, out: &mut [f32], n
 /// Asks for the `len` bytes at `at` of what will be read next, as far as there are any: keys and
 /// values take turns, and the hardware's prefetcher loses either at every turn.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn prefetch(next: &[u8], at: usize, len: usize) {
     for line in (at..(at + len).min(next.len())).step_by(64) {
         fetch(next[line..].as_ptr());
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next: &[u8]) {
     let len = q.len() * S::BYTES;
     let mut fours = keys.chunks_exact(4 * len);
@@ -274,7 +273,7 @@ fn scores<S: Source>(q: &[f32], keys: &[u8], divisor: f32, out: &mut [f32], next
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32], next: Cached<'_>) {
     match values {
         Cached::F32(values) => mix::<F32>(weights, cast_slice(values), out, next.bytes()),
@@ -283,7 +282,7 @@ pub(crate) fn weighted_sum(weights: &[f32], values: Cached<'_>, out: &mut [f32],
 }
 
 /// Columns are taken 64 at a time, then 8, so that the running sums stay in registers.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32], next: &[u8]) {
     let width = out.len();
     assert_eq!(values.len(), weights.len() * width * S::BYTES);
@@ -292,13 +291,12 @@ fn mix<S: Source>(weights: &[f32], values: &[u8], out: &mut [f32], next: &[u8]) 
         let mut acc: [Floats; 8] = core::array::from_fn(|j| load_first(&out[8 * j..8 * j + 8]));
         for (t, &weight) in weights.iter().enumerate() {
             prefetch(next, (t * width + 64 * index) * S::BYTES, 64 * S::BYTES);
-            let weight = splat(weight);
-            for (j, acc) in acc.iter_mut().enumerate() {
+            let row = core::array::from_fn(|j| {
                 let at = (t * width + 64 * index + 8 * j) * S::BYTES;
                 // SAFETY: row t of `values` has `width` numbers (asserted), these among them.
-                let value = unsafe { S::load(values.as_ptr().add(at)) };
-                *acc = fma(weight, value, *acc);
-            }
+                unsafe { S::load(values.as_ptr().add(at)) }
+            });
+            acc = fma_each(row, splat(weight), acc);
         }
         for (out, acc) in out.chunks_exact_mut(8).zip(acc) {
             store_first(out, acc);

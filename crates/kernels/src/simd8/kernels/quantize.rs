@@ -1,9 +1,10 @@
 //! Blocks of 32 activations into int16.
 
+use super::features;
 use super::registers::*;
 use crate::activations::{BLOCK, BlockInfo, scales};
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn quantize(x: &[f32], q: &mut [i16]) -> BlockInfo {
     assert_eq!((x.len(), q.len()), (BLOCK, BLOCK));
     let magnitude = splat_i32(i32::MAX);

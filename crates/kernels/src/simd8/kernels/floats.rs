@@ -1,6 +1,7 @@
 //! Vectors of f32: sums, exp and what is built of it, and narrowing.
 
 use super::exp::exp_8;
+use super::features;
 use super::registers::*;
 use super::{load_first, store_first};
 
@@ -8,18 +9,18 @@ use super::{load_first, store_first};
 #[derive(Clone, Copy)]
 pub(super) struct Lanes(pub(super) Floats, pub(super) Floats);
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(super) fn zero_lanes() -> Lanes {
     Lanes(zero(), zero())
 }
 
 /// `lane j + lane j + half` for halves 8, 4, 2, 1.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(super) fn reduce(lanes: Lanes) -> f32 {
     sum_of_8(add(lanes.0, lanes.1))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn sum(x: &[f32]) -> f32 {
     let whole = x.len() / 16 * 16;
     let mut lanes = zero_lanes();
@@ -33,7 +34,7 @@ pub(crate) fn sum(x: &[f32]) -> f32 {
     reduce(Lanes(add(lanes.0, load_first(low)), add(lanes.1, load_first(high))))
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn exp_minus(x: &mut [f32], max: f32) {
     let max = splat(max);
     for x in x.chunks_mut(8) {
@@ -42,7 +43,7 @@ pub(crate) fn exp_minus(x: &mut [f32], max: f32) {
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
     let one = splat(1.0);
     for ((out, gate), up) in out.chunks_mut(8).zip(gate.chunks(8)).zip(up.chunks(8)) {
@@ -52,7 +53,7 @@ pub(crate) fn swiglu(out: &mut [f32], gate: &[f32], up: &[f32]) {
     }
 }
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn narrow_f16(x: &[f32], out: &mut [u16]) {
     for (x, out) in x.chunks(8).zip(out.chunks_mut(8)) {
         let mut halves = [0; 8];

@@ -1,5 +1,5 @@
-//! NEON under the names that the kernels of eight lanes use; see `avx2.rs`. Eight lanes are two
-//! registers, so a function is two instructions.
+//! NEON under the names that the kernels of eight lanes use; see `avx2/registers.rs`. Eight lanes
+//! are two registers, so a function is two instructions.
 
 use core::arch::aarch64::*;
 use core::arch::asm;
@@ -138,6 +138,20 @@ pub(super) unsafe fn store_integers(at: *mut Integers, x: Integers) {
         vst1q_u8(at, x.0);
         vst1q_u8(at.add(16), x.1);
     }
+}
+
+/// [`fma`] of each of `a` with one `b`.
+#[inline]
+#[target_feature(enable = "neon")]
+pub(super) fn fma_each<const N: usize>(
+    a: [Floats; N],
+    b: Floats,
+    mut sums: [Floats; N],
+) -> [Floats; N] {
+    for (sum, a) in sums.iter_mut().zip(a) {
+        *sum = fma(a, b, *sum);
+    }
+    sums
 }
 
 /// Eight f16 as f32.

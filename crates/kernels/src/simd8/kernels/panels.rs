@@ -9,8 +9,10 @@
 //! i16 and f32, and used for all of them, six at a time. What differs between formats is a
 //! [`Format`]; the AVX-512 kernels use the same ones.
 
-use super::formats::{Format, GroupScales, for_format};
+use super::features;
+use super::formats::{self, Format, GroupScales, for_format};
 use super::registers::*;
+use super::store_first;
 use crate::activations::{Activations, BLOCK, BlockInfo};
 use crate::matmul::{Output, UnpackedPanel, streams};
 use core::ops::Range;
@@ -22,7 +24,7 @@ use llamaboot_checkpoint::{DType, PANEL_ROWS, Tensor};
 /// # Safety
 /// A plane of that many bits of eight rows lies there; `quad` is below 4.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> Integers {
     let in_words = 16 / BITS / 4;
     // SAFETY: the caller's promise.
@@ -35,7 +37,7 @@ unsafe fn words<const BITS: usize>(plane: *const u8, quad: usize) -> Integers {
 
 /// The four fields that [`words`] says, moved to bit `to`.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn fields(words: Integers, bits: usize, to: usize) -> [Integers; 4] {
     let mask = splat_i16((((1 << bits) - 1) << to) as i16);
     core::array::from_fn(|n| {
@@ -55,7 +57,7 @@ fn fields(words: Integers, bits: usize, to: usize) -> [Integers; 4] {
 /// # Safety
 /// The planes of 32 columns of eight rows lie at `planes`; `quad` is below 4.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 unsafe fn quad<F: Format>(planes: *const u8, quad: usize) -> [Integers; 4] {
     // SAFETY: the caller's promise.
     unsafe {
@@ -131,18 +133,10 @@ macro_rules! define_span_step {
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[allow(unused_imports, reason = "AVX-512 takes that of AVX2")]
 pub(crate) use define_span_step;
 
-define_span_step!(
-    cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c")),
-    Integers,
-    Floats,
-    splat,
-    convert,
-    mul,
-    fma
-);
+define_span_step!(features, Integers, Floats, splat, convert, mul, fma);
 
 /// Σ x of a span.
 #[inline]
@@ -151,7 +145,7 @@ pub(crate) fn x_sum(spans: usize, info: &BlockInfo, span: usize) -> i32 {
 }
 
 /// `P` panels times one token, straight from the packed weights: what generating text does.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn single<F: Format, const P: usize>(
     w: &Tensor<'_>,
     numbers: [usize; P],
@@ -201,12 +195,12 @@ fn single<F: Format, const P: usize>(
         }
     }
     for (panel, acc) in numbers.into_iter().zip(acc) {
-        super::store_first(out.rows(0, panel * PANEL_ROWS, PANEL_ROWS), acc);
+        store_first(out.rows(0, panel * PANEL_ROWS, PANEL_ROWS), acc);
     }
 }
 
 /// Unpacks a panel, once for all tokens of a batch: the same form for every format.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedPanel) {
     let panels = Panels::new::<F>(w, [panel]);
     let blocks = w.cols / BLOCK;
@@ -238,7 +232,7 @@ pub(crate) fn unpack<F: Format>(w: &Tensor<'_>, panel: usize, to: &mut UnpackedP
 }
 
 /// Two unpacked panels times `T` tokens from `first` on.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
     panels: [&UnpackedPanel; 2],
     x: &Activations,
@@ -286,7 +280,7 @@ fn tile<const SPANS: usize, const MIN: bool, const T: usize>(
 
 /// Fetches part `number` of `parts` of what will be read soon.
 #[inline]
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn fetch_part(bytes: &[u8], number: usize, parts: usize) {
     let lines = bytes.len().div_ceil(64);
     for line in lines * number / parts..lines * (number + 1) / parts {
@@ -309,12 +303,9 @@ macro_rules! walk_panels {
             next: [&[u8]; 2],
         ) {
             let tiles = x.tokens / TOKENS;
-            let mut put = |token: usize, acc: [$crate::simd8::Floats; 2]| {
+            let mut put = |token: usize, acc: [Floats; 2]| {
                 for (panel, acc) in numbers.into_iter().zip(acc) {
-                    $crate::simd8::store_first(
-                        out.rows(token, panel * PANEL_ROWS, PANEL_ROWS),
-                        acc,
-                    );
+                    store_first(out.rows(token, panel * PANEL_ROWS, PANEL_ROWS), acc);
                 }
             };
             let mut token = 0;
@@ -323,9 +314,7 @@ macro_rules! walk_panels {
                 for (t, acc) in first.into_iter().zip(second).enumerate() {
                     put(token + t, acc.into());
                 }
-                next.iter().for_each(|next| {
-                    $crate::simd8::panels::fetch_part(next, token / TOKENS, tiles)
-                });
+                next.iter().for_each(|next| fetch_part(next, token / TOKENS, tiles));
                 token += TOKENS;
             }
             while token + 2 <= x.tokens {
@@ -373,24 +362,24 @@ macro_rules! walk_panels {
         }
     };
 }
-#[cfg(target_arch = "x86_64")]
+#[allow(unused_imports, reason = "AVX-512 takes that of AVX2")]
 pub(crate) use walk_panels;
 
 /// Four panels times one token.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn four<F: Format>(w: &Tensor<'_>, numbers: [usize; 4], x: &Activations, out: &mut Output<'_>) {
     single::<F, 4>(w, numbers, x, out);
 }
 
 /// One panel times one token.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn one<F: Format>(w: &Tensor<'_>, number: usize, x: &Activations, out: &mut Output<'_>) {
     single::<F, 1>(w, [number], x, out);
 }
 
-walk_panels!(cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c")));
+walk_panels!(features);
 
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(crate) fn panels(
     w: &Tensor<'_>,
     panels: Range<usize>,
@@ -398,5 +387,5 @@ pub(crate) fn panels(
     out: &mut Output<'_>,
     space: &mut [UnpackedPanel; 2],
 ) {
-    for_format!(w, matrix(w, panels, x, out, space));
+    for_format!(formats, w, matrix(w, panels, x, out, space));
 }

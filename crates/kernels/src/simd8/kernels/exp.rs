@@ -1,10 +1,11 @@
 //! exp for eight numbers, correctly rounded: as `llamaboot_math::exp` states it.
 
+use super::features;
 use super::registers::*;
 use llamaboot_math::exp as constants;
 
 /// Four exponentials in f64, with the operations and order that `llamaboot_math::exp` states.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 fn exp_4(x: Doubles) -> Four {
     let set = |x: f64| splat_f64(x);
     let shift = set(constants::ROUNDING_SHIFT);
@@ -22,7 +23,7 @@ fn exp_4(x: Doubles) -> Four {
 }
 
 /// Eight correctly rounded exponentials.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma,f16c"))]
+#[features]
 pub(super) fn exp_8(x: Floats) -> Floats {
     // With the constants as first operands a NaN in `x` stays one.
     let x = max(splat(constants::INPUT_MIN), x);
