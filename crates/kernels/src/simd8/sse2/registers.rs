@@ -107,9 +107,9 @@ functions! {
     /// `sum - a * b`, rounded once.
     fn fnma(a: Floats, b: Floats, sum: Floats) -> Floats { fma(negated(a), b, sum) }
 
-    /// `a * b + sum` through f64, where the product is exact, and in which lanes that is rounded as
-    /// if once: where the sum in f64 is no tie of two neighbouring f32 (its 29 bits that f32 has not
-    /// are a one and zeros), and f32 has all of its 24 bits there.
+    /// `a * b + sum` through f64, where the product is exact, and in which lanes that is rounded
+    /// as if once: where the sum in f64 is no tie of two neighbouring f32 (its 29 bits that f32
+    /// has not are a one and zeros), and f32 has all of its 24 bits there.
     fn fma_4(a: __m128, b: __m128, sum: __m128) -> (__m128, __m128i) {
         let [a, b, sum] = [a, b, sum].map(|x| [_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))]);
         let low = _mm_add_pd(_mm_mul_pd(a[0], b[0]), sum[0]);
