@@ -17,7 +17,7 @@ const TRIES: usize = 3;
 /// Reads a model into pieces that no tensor crosses. `head` is what its header was read from.
 pub(crate) fn load(
     console: &mut BootConsole,
-    file: &mut OpenFile,
+    (file, name): (&mut OpenFile, &str),
     (header, head): (&Header<'_>, &[u8]),
     sums: Option<&Checksums>,
     (progress, language): (&mut Progress<'_>, Language),
@@ -31,7 +31,7 @@ pub(crate) fn load(
     }
     let stretches = pieces.iter_mut().map(Pages::bytes_mut).collect();
     let show = |console: &mut BootConsole, done| progress.show(console, done);
-    read_checked(console, file, stretches, sums, show, language)?;
+    read_checked(console, (file, name), stretches, sums, show, language)?;
     let first = pieces.iter().flat_map(|piece| piece.bytes());
     match first.zip(head).position(|(now, before)| now != before) {
         Some(byte) => Err(text::READ_TWICE.fill(language, &[&byte])),
@@ -43,7 +43,7 @@ pub(crate) fn load(
 /// `sums` say that a mebibyte is another one than was written. `show` is told how far it is.
 pub(crate) fn read_checked(
     console: &mut BootConsole,
-    file: &mut OpenFile,
+    (file, name): (&mut OpenFile, &str),
     mut stretches: Vec<&mut [u8]>,
     sums: Option<&Checksums>,
     mut show: impl FnMut(&mut BootConsole, u64),
@@ -65,7 +65,7 @@ pub(crate) fn read_checked(
     if wrong.is_empty() {
         return Ok(());
     }
-    console.write(&(text::READ_AGAIN.fill(language, &[&wrong.len()]) + "\n"));
+    console.write(&(text::READ_AGAIN.fill(language, &[&name, &wrong.len()]) + "\n"));
     mend(console, file, &mut stretches, sums, &wrong, language)
 }
 

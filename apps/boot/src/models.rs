@@ -17,7 +17,7 @@ use llamaboot_chat::{
 use llamaboot_checkpoint::{Checkpoint, Error, Header, Regions};
 use llamaboot_checksums::{Checksums, List};
 use llamaboot_engine::{Engine, MemoryPlan, Model, pack};
-use llamaboot_kernels::{Isa, Kernels, Parallel};
+use llamaboot_kernels::Parallel;
 use uefi::Handle;
 
 /// A header that goes on past this is no header.
@@ -124,14 +124,14 @@ impl Found {
         }
         let mut bytes = vec![0; file.len as usize];
         let sums = self.checksums(&name, &file, list);
-        read_checked(console, &mut file, vec![&mut bytes], sums, |_, _| {}, language)
+        read_checked(console, (&mut file, &name), vec![&mut bytes], sums, |_, _| {}, language)
             .map_err(|message| format!("{name}: {message}"))?;
         Ok(Some(bytes))
     }
 
     /// What the stick says that the bytes of its models add up to; of models elsewhere it says
     /// nothing.
-    fn list(&self, stick: &mut Stick, language: Language) -> Result<List, String> {
+    fn checksum_list(&self, stick: &mut Stick, language: Language) -> Result<List, String> {
         if stick.volume() != Some(self.volume) {
             return Ok(List::default());
         }
@@ -217,7 +217,7 @@ pub(crate) fn converse(
     let head = read_header(&mut file)?;
     let mut header =
         Header::parse(&Regions::prefix(head.bytes(), found.len)).map_err(|e| e.to_string())?;
-    let list = found.list(company.stick, language).unwrap_or_else(|message| {
+    let list = found.checksum_list(company.stick, language).unwrap_or_else(|message| {
         console.write(&(text::NOT_CHECKED.fill(language, &[&message]) + "\n"));
         List::default()
     });
@@ -226,17 +226,16 @@ pub(crate) fn converse(
     let mut progress = Progress::new(&found.name, found.len, language, &clock);
     let sums = found.checksums(&found.name, &file, &list);
     let head = (&header, head.bytes());
-    let mut pieces = load(console, &mut file, head, sums, (&mut progress, language))?;
-    if Kernels::best().isa() != Isa::Scalar {
-        let mut start_at = 0;
-        let pieces = pieces.iter_mut().map(|piece| {
-            let bytes = piece.bytes_mut();
-            let start = start_at;
-            start_at += bytes.len() as u64;
-            (start, bytes)
-        });
-        pack(&mut header, pieces, threads).map_err(|e| e.to_string())?;
-    }
+    let mut pieces =
+        load(console, (&mut file, &found.name), head, sums, (&mut progress, language))?;
+    let mut start_at = 0;
+    let stretches = pieces.iter_mut().map(|piece| {
+        let bytes = piece.bytes_mut();
+        let start = start_at;
+        start_at += bytes.len() as u64;
+        (start, bytes)
+    });
+    pack(&mut header, stretches, threads).map_err(|e| e.to_string())?;
     let regions = Regions::consecutive(pieces.iter().map(Pages::bytes));
     let checkpoint = Checkpoint::attach(&header, &regions).map_err(|e| e.to_string())?;
     let model = Model::new(&checkpoint);

@@ -111,6 +111,7 @@ impl Loaded {
         let plan = self.plan(context, run.batch.into(), threads.threads(), run.kv());
         let (mut header, mut bytes) = (self.header.clone(), self.bytes);
         let packable = |tensor: &TensorInfo| packable_rows(tensor.dtype, tensor.rows) > 0;
+        // CPUs without vector kernels read rows as they lie.
         if Kernels::best().isa() != Isa::Scalar && header.tensors.iter().any(packable) {
             // Packed memory is ours and cannot be dropped and read again: a model larger than
             // memory runs from the file as it lies.

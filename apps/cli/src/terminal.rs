@@ -21,7 +21,7 @@ pub(crate) struct Terminal {
     last_byte: Instant,
     /// The pipe has ended.
     over: bool,
-    /// Why nothing is written to stdout any more.
+    /// Why nothing is written to stdout any more: the session ends at the next key.
     fault: Option<std::io::Error>,
 }
 
@@ -104,9 +104,11 @@ fn colour(style: Style) -> &'static str {
 
 impl Console for Terminal {
     fn write(&mut self, text: &str) {
+        if self.fault.is_some() {
+            return;
+        }
         let text = if self.raw { text.replace('\n', "\r\n") } else { text.to_string() };
         let mut out = std::io::stdout().lock();
-        // Where nobody reads any more, the session ends at the next key.
         if let Err(error) = out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
             self.fault = Some(error);
         }
@@ -175,7 +177,7 @@ impl Console for Terminal {
 
     fn interrupted(&mut self) -> bool {
         // What a pipe holds is the script of what comes next, not somebody's impatience.
-        if !self.raw {
+        if !self.raw || self.fault.is_some() {
             return self.fault.is_some();
         }
         while let Ok(byte) = self.bytes.try_recv() {

@@ -156,3 +156,27 @@ fn llama2c_says_the_same() {
     command.arg(&bin).arg("-z").arg(tokenizer).args(["-t", "0", "-n", "100"]);
     assert_eq!(stdout(&command.output().unwrap()), story(&bin, "100"));
 }
+
+/// A story is as long in either format: it ends where the next one would begin. A GGUF without a
+/// tokenizer is told of.
+#[test]
+fn a_story_ends_in_a_gguf_too() {
+    let Some((folder, gguf)) = stories("a.gguf", "f32") else { return };
+    let tell = |model: &Path, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llamaboot"));
+        command.arg("generate").arg(model).args(["-n", "0", "-s", "1"]).args(more);
+        stdout(&command.output().unwrap())
+    };
+    let bin = data("stories260K/stories260K.bin").unwrap();
+    let tokenizer = data("stories260K/tok512.bin").unwrap();
+    let story = tell(&bin, &["--tokenizer", tokenizer.to_str().unwrap()]);
+    assert_eq!(story.matches("Once upon a time").count(), 1, "{story}");
+    assert_eq!(tell(&gguf, &[]), story);
+
+    // Beside this copy there is none.
+    let alone = folder.path().join("b.bin");
+    fs::copy(&bin, &alone).unwrap();
+    let output = convert(&alone, &folder.path().join("b.gguf"), &[]);
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && told.contains("it has no tokenizer"), "{told}");
+}

@@ -88,7 +88,7 @@ pub struct Status<'s> {
 
 /// A screen with a keyboard, a serial line, or both at once.
 ///
-/// Only the first four methods are needed; consoles without colours, status line or keyboard of
+/// Only the first five methods are needed; consoles without colours, status line or keyboard of
 /// their own leave the others as they are.
 pub trait Console {
     /// Writes text where the last write ended; `\n` starts a new line and `\u{8}` steps one
@@ -102,13 +102,12 @@ pub trait Console {
     /// Waits for a key, without spinning; at most `micros` microseconds where that is given.
     fn key_within(&mut self, micros: Option<u64>) -> Option<Key>;
 
+    /// Gives back a key that was read, but is for whoever reads next.
+    fn put_back(&mut self, key: Key);
+
     /// Whether Esc or Ctrl-C was pressed since this was last asked. Other keys pressed meanwhile
     /// are kept for [`Console::read_key`].
     fn interrupted(&mut self) -> bool;
-
-    /// Gives back a key that was read but is for whoever reads next. Consoles that cannot take it
-    /// drop it.
-    fn put_back(&mut self, _: Key) {}
 
     /// Waits for a key.
     fn read_key(&mut self) -> Key {

@@ -190,6 +190,8 @@ texts! {
     READ: "{}: {} tokens, put before your next question",
         "{} : {} tokens, placés avant votre prochaine question";
     READ_EMPTY: "{}: there is no text in it", "{} : il n'y a pas de texte dedans";
+    READ_MORE: "{}: {} tokens with what was read before, put before your next question",
+        "{} : {} tokens avec ce qui fut lu avant, placés avant votre prochaine question";
     READ_TOO_LONG: "{}: {} tokens, more than three quarters of the context ({}): not read",
         "{} : {} tokens, plus des trois quarts du contexte ({}) : non lu";
     NOT_TEXT: "{}: byte {}: expected UTF-8 text", "{} : octet {} : attendu du texte UTF-8";
@@ -218,10 +220,10 @@ texts! {
     NEEDS_MEMORY: "{}, needs {} of {}", "{}, demande {} sur {}";
     TOO_LARGE: "needs {} of memory, {} are free: take a smaller model",
         "demande {} de mémoire, {} sont libres : prenez un modèle plus petit";
-    READ_AGAIN: "{} MiB of it did not come as they were written: reading them again; this stick \
-                 or its socket may be failing",
-        "{} Mio ne sont pas arrivés tels qu'ils furent écrits : nouvelle lecture ; cette clé ou sa \
-         prise faiblit peut-être";
+    READ_AGAIN: "{}: {} MiB did not come as written: reading again; this stick or its socket may \
+                 be failing",
+        "{} : {} Mio ne sont pas arrivés tels qu'ils furent écrits : nouvelle lecture ; cette clé \
+         ou sa prise faiblit peut-être";
     READ_TWICE: "byte {}: read twice, and not the same both times: try again, for this stick or \
                  its socket may be failing",
         "octet {} : lu deux fois, pas le même les deux fois : réessayez, cette clé ou sa prise \
@@ -262,7 +264,7 @@ texts! {
     HELP_DELETE: "deletes a kept conversation", "efface une conversation gardée";
     HELP_INCOGNITO: "writes nothing more; a booted PC forgets all at the end",
         "n'écrit plus rien ; un PC démarré oublie tout à la fin";
-    HELP_READ: "puts a text file of the stick before the next question",
+    HELP_READ: "puts a text file of the stick before the next question, behind those read before",
         "place un fichier texte de la clé avant la prochaine question";
     HELP_MODELS: "changes the model and keeps the conversation",
         "change de modèle et garde la conversation";
@@ -347,7 +349,7 @@ texts! {
     CONFIG_LINE: "{}: line {}: {}", "{} : ligne {} : {}";
     CONFIG_EXPECTED_MODEL: "model: expected a file name, found {}",
         "model : attendu un nom de fichier, trouvé {}";
-    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds (the model is model = \"…\"), \
+    CONFIG_EXPECTED_SECONDS: "autostart: expected 0 to 600 seconds (model = \"…\" names it), \
                               found {}",
         "autostart : attendu 0 à 600 secondes (model = \"…\" nomme le modèle), trouvé {}";
     CONFIG_EXPECTED_SPEED: "serial: expected a speed such as 115200, found {}",

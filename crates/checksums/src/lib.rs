@@ -87,19 +87,20 @@ impl List {
         let text = str::from_utf8(text).map_err(|e| {
             format!("{FILE}: byte {}: expected text, found another byte", e.valid_up_to())
         })?;
-        let end = text.strip_suffix(OWN).unwrap_or(text);
-        let above = end.len().saturating_sub(DIGITS);
-        let own = end.get(above..).filter(|_| end.len() < text.len()).and_then(checksum);
-        let own = own.ok_or_else(|| {
+        let end = text.strip_suffix(OWN).and_then(|rest| {
+            let (above, own) = rest.split_at_checked(rest.len().checked_sub(DIGITS)?)?;
+            Some((above, checksum(own)?))
+        });
+        let (above, own) = end.ok_or_else(|| {
             format!("{FILE}: expected the list's own checksum in its last line; is it cut off?")
         })?;
-        let found = crc32fast::hash(&text.as_bytes()[..above]);
+        let found = crc32fast::hash(above.as_bytes());
         if own != found {
             return Err(format!(
                 "{FILE}: expected lines with the checksum {own:08x}, found {found:08x}"
             ));
         }
-        let mut lines = text[..above].lines().zip(1..).filter(|(line, _)| !line.starts_with('#'));
+        let mut lines = above.lines().zip(1..).filter(|(line, _)| !line.starts_with('#'));
         let mut list = Self::default();
         while let Some((line, number)) = lines.next() {
             let head = line.split_once(' ').and_then(|(len, path)| Some((len.parse().ok()?, path)));
@@ -129,7 +130,8 @@ fn head_line(path: &str, len: u64) -> String {
 
 /// A checksum as it is written.
 fn checksum(text: &str) -> Option<u32> {
-    let is_one = text.len() == DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let is_one =
+        text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     u32::from_str_radix(text, 16).ok().filter(|_| is_one)
 }
 

@@ -7,7 +7,9 @@
 //! ```
 
 use crate::encode::TooLarge;
-use crate::{Error, Format, Model, Partial, Target, WeightType, gguf, huggingface, llama2c};
+use crate::{
+    Error, Format, Model, Partial, Target, Vocabulary, WeightType, gguf, huggingface, llama2c,
+};
 use llamaboot_checkpoint::Role;
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -67,6 +69,11 @@ pub fn save(
     if target.format() == Format::Safetensors {
         let config = huggingface::config_json(model, target)?;
         parts.push(small(file.with_file_name(huggingface::CONFIG_FILE), config.as_bytes())?);
+    }
+    if target.format() == Format::Gguf && matches!(model.vocabulary, Vocabulary::None) {
+        notes.push(String::from(
+            "it has no tokenizer, without which it does not run: none was given",
+        ));
     }
     if let Some(place) = tokenizer_file(&file, target.format()) {
         match model.vocabulary.pieces() {

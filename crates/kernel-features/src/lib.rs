@@ -2,7 +2,9 @@
 //!
 //! `kernels/src/simd8/kernels/` is one text, compiled once for each kind of registers. It marks its
 //! functions with `#[features]`, which each of those imports under that name from here: the
-//! features of a `#[target_feature]` cannot be named by anything but the text itself.
+//! features of a `#[target_feature]` must stand in it, word for word.
+
+#![forbid(unsafe_code)]
 
 use proc_macro::TokenStream;
 
@@ -25,5 +27,6 @@ pub fn neon(_: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn with(attribute: &str, function: TokenStream) -> TokenStream {
-    attribute.parse::<TokenStream>().into_iter().flatten().chain(function).collect()
+    let attribute: TokenStream = attribute.parse().expect("an attribute");
+    attribute.into_iter().chain(function).collect()
 }

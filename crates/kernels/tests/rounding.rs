@@ -49,6 +49,22 @@ fn sums_beside_ties_stay_beside_them() {
     }
 }
 
+/// Half of a unit behind the greatest number is the border of infinity.
+#[test]
+fn what_is_too_great_is_infinite() {
+    let (max, half_unit) = (f32::MAX, two_to(51) * (1.0 - two_to(-18)));
+    let sum = |kernels: Kernels, factor| {
+        // Only one lane is not zero: sixteen times as much would be infinite.
+        let (mut x, mut y) = ([0.0; 32], [0.0; 32]);
+        (x[3], y[3], x[19], y[19]) = (max, 1.0, half_unit, two_to(52) * factor);
+        kernels.dot(&x, &y)
+    };
+    for kernels in others().into_iter().chain([scalar()]) {
+        assert_eq!(sum(kernels, 1.0 + two_to(-18)), max, "{}", kernels.isa());
+        assert_eq!(sum(kernels, 1.0 + two_to(-17)), f32::INFINITY, "{}", kernels.isa());
+    }
+}
+
 /// Every f16, subnormal ones, infinities and NaN among them.
 #[test]
 fn every_f16_is_read_exactly() {
@@ -70,7 +86,7 @@ fn every_f16_is_read_exactly() {
 fn sparse(numbers: &mut Numbers, exponents: i32) -> f32 {
     let bits = numbers.bits() >> 8;
     let exponent = (bits % 31) as i32 + exponents;
-    let other = two_to(-((bits >> 8) as i32 % 24));
+    let other = two_to(-((bits >> 8 & 0xff) as i32 % 24));
     let mantissa = if bits >> 16 & 1 == 0 { 1.0 + other } else { 1.0 - other };
     let number = two_to(exponent) * mantissa;
     if bits >> 17 & 1 == 0 { number } else { -number }

@@ -230,7 +230,9 @@ fn finish(
         return Err(Error::SpecialLengths { max, found });
     }
     let adds_bos = gguf.add_bos.unwrap_or(llama) && bos.is_some();
-    let ends = Ends { text: ends.clone(), turn: ends };
+    // Models that learned texts one behind the other end one by beginning the next.
+    let text = ends.iter().copied().chain(bos).collect();
+    let ends = Ends { text, turn: ends };
     Ok(Tokenizer {
         vocab,
         model,

@@ -248,8 +248,8 @@ impl Tokenizer {
         self.ends.turn.contains(&token)
     }
 
-    /// Whether a continued text is over with this token: as [`Tokenizer::is_end`], but llama2.c's
-    /// `generate` stops only at BOS and prints EOS.
+    /// Whether a continued text is over with this token: as [`Tokenizer::is_end`], or with BOS,
+    /// which begins the next one. llama2.c's `generate` stops only at BOS and prints EOS.
     pub fn is_text_end(&self, token: u32) -> bool {
         self.ends.text.contains(&token)
     }

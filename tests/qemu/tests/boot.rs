@@ -304,7 +304,7 @@ fn a_damaged_model_is_not_run() {
     let line = "models/stories260K.bin: byte 0: the mebibyte from here on is not the one that was \
                 written: write the stick again, or delete its checksums.txt to run the model as it is";
     assert!(said.contains(line), "{said}");
-    assert!(said.contains("\n1 MiB of it did not come as they were written: reading"), "{said}");
+    assert!(said.contains("\nstories260K.bin: 1 MiB did not come as written: reading"), "{said}");
 
     // The folder's record of it: the name of eight and three letters, and at byte 24 the day of
     // the last change.

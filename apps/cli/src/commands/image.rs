@@ -54,7 +54,8 @@ pub(crate) fn run(args: &Image) -> Result<()> {
 fn config(path: &Path) -> Result<String> {
     let source = read_text(path)?;
     let (_, mistakes) = Config::parse(&path.to_string_lossy(), &source);
-    ensure!(mistakes.is_empty(), "{}", mistakes.join("\nllamaboot: "));
+    mistakes.iter().for_each(|mistake| eprintln!("llamaboot: {mistake}"));
+    ensure!(mistakes.is_empty(), "--config {}: a stick would not take all of it", path.display());
     Ok(source)
 }
 

@@ -52,6 +52,10 @@ impl Console for Terminal {
         Some(self.keys.pop_front().unwrap_or(Key::Enter))
     }
 
+    fn put_back(&mut self, key: Key) {
+        self.keys.push_front(key);
+    }
+
     fn interrupted(&mut self) -> bool {
         false
     }

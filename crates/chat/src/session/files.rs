@@ -153,8 +153,9 @@ impl Session<'_> {
             let values: [&dyn core::fmt::Display; 3] = [&path, &tokens, &context];
             return Err(text::READ_TOO_LONG.fill(self.language(), &values));
         }
+        let said = if before.is_empty() { text::READ } else { text::READ_MORE };
         self.chat.read = all;
-        Ok(self.line(text::READ, &[&path, &tokens]))
+        Ok(self.line(said, &[&path, &tokens]))
     }
 
     /// The grammar in a file.

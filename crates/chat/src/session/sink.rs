@@ -158,6 +158,8 @@ mod tests {
             None
         }
 
+        fn put_back(&mut self, _: Key) {}
+
         fn interrupted(&mut self) -> bool {
             false
         }

@@ -75,6 +75,7 @@ fn llama_2s_control_tokens() {
     assert!(tokenizer.adds_bos());
     assert_eq!(tokenizer.control_id("</s>"), Some(2));
     assert!(tokenizer.is_end(2) && !tokenizer.is_end(1));
+    assert!(tokenizer.is_text_end(2) && tokenizer.is_text_end(1));
     // llama.cpp puts the dummy prefix before each text that follows a special token.
     let hello = tokenizer.encode("Hello", Special::Parse);
     let parsed = tokenizer.encode("<s>Hello</s>Hello", Special::Parse);

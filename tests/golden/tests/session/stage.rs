@@ -52,6 +52,10 @@ impl Console for Script {
         Some(self.keys.pop_front().unwrap_or(Key::EndOfInput))
     }
 
+    fn put_back(&mut self, key: Key) {
+        self.keys.push_front(key);
+    }
+
     fn interrupted(&mut self) -> bool {
         self.asked += 1;
         self.interrupts.front().copied().flatten() == Some(self.asked - 1)

@@ -19,8 +19,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Lines of a sample that are shown.
+/// Of a sample so much is shown.
 const SAMPLE_LINES: usize = 5;
+const SAMPLE_CHARS: usize = 300;
 
 /// What shells know an interrupted program by.
 const INTERRUPTED_CODE: i32 = 130;
@@ -54,9 +55,10 @@ impl Run<'_> {
         if begun == steps {
             let model = self.model_path(&start.model)?;
             eprintln!(
-                "llamaboot: all {steps} steps were done already; train --init {} --out FOLDER goes \
-                 on from what they made",
-                model.display()
+                "llamaboot: all {steps} steps were done already; train --init {} --data {} --out \
+                 FOLDER goes on from what they made",
+                model.display(),
+                self.recipe.data.display()
             );
         }
         let mut log = Log::open(self.folder, begun)?;
@@ -167,7 +169,7 @@ impl Run<'_> {
             row.step, row.train_loss, row.tok_s
         );
         // All of it is in samples.txt.
-        let shown: String = without_controls(&sample.text).chars().take(300).collect();
+        let shown: String = without_controls(&sample.text).chars().take(SAMPLE_CHARS).collect();
         let lines = shown.lines().filter(|line| !line.trim().is_empty()).take(SAMPLE_LINES);
         let shown: String = lines.map(|line| format!("    {line}\n")).collect();
         progress.suspend(|| writeln!(std::io::stdout(), "{line}\n{shown}"))?;

@@ -228,7 +228,7 @@ pub(super) unsafe fn load_i8(at: *const u8) -> Integers {
 
 /// See [`crate::dispatch::Table::transpose`].
 #[target_feature(enable = "avx2,fma,f16c")]
-pub(crate) fn transpose(x: &[u32], stride: usize, out: &mut [u32], height: usize) {
+pub(super) fn transpose(x: &[u32], stride: usize, out: &mut [u32], height: usize) {
     assert!(x.len() >= 7 * stride + 8 && out.len() >= 7 * height + 8, "a whole square");
     // SAFETY: inside `x`, as asserted.
     let row = |r: usize| unsafe { load(x.as_ptr().add(r * stride).cast()) };

@@ -1,5 +1,5 @@
 //! The register tile of matrix products: 6 x 16, twelve of AVX2's sixteen registers, 24 of NEON's
-//! thirty-two.
+//! thirty-two. SSE2 has not as many, and its fused multiply-add takes longer than memory does.
 
 use super::features;
 use super::registers::*;
@@ -20,8 +20,8 @@ fn multiply(a: &TileRows<'_>, b: &[u32], out: &mut [f32], stride: usize, add: bo
     tile(a, b, out, stride, add, step);
 }
 
-/// A register tile, the same for every instruction set: its module has `ROWS`, `WIDTH` and `LANES`,
-/// and names the instructions.
+/// A register tile, the same for every instruction set: its module has `ROWS`, `WIDTH`, `LANES`
+/// and `prefetch_tile`, and names the instructions.
 macro_rules! register_tile {
     (
         $features:meta, $integers:ty, $floats:ty, $zero:ident, $load_integers:ident,

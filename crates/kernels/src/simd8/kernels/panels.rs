@@ -6,7 +6,7 @@
 //!   acc = fma(f32(s - offset * Σ x), scale * dx, acc);  with minima: acc = fma(Σ x, min * dx, acc)
 //! ```
 //! One token reads four streams of packed panels. For more tokens two panels are unpacked once, to
-//! i16 and f32, and used for all of them, six at a time. What differs between formats is a
+//! i16 and f32, and used for all of them, `TOKENS` at a time. What differs between formats is a
 //! [`Format`]; the AVX-512 kernels use the same ones.
 
 use super::features;
@@ -289,7 +289,7 @@ pub(crate) fn fetch_part(bytes: &[u8], number: usize, parts: usize) {
 }
 
 /// How a range of panels is walked, the same for every instruction set: its module has `four`,
-/// `one`, `tile` and `TOKENS`.
+/// `one`, `tile`, `TOKENS`, and AVX2's `Floats`, `store_first` and `fetch_part`.
 macro_rules! walk_panels {
     ($features:meta) => {
         /// Two unpacked panels against all tokens; an odd last one is its own neighbour. While

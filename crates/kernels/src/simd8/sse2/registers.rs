@@ -4,7 +4,7 @@
 
 use core::arch::x86_64::*;
 use half::f16;
-use llamaboot_math::{exp as constants, fma as fma_exactly};
+use llamaboot_math::exp as constants;
 
 pub(super) use core::arch::x86_64::{
     __m128 as Four, _mm_div_ps as div_4, _mm_set1_ps as splat_4, _mm_storeu_ps as store_4,
@@ -101,15 +101,16 @@ functions! {
         if _mm_movemask_epi8(_mm_and_si128(low_is_safe, high_is_safe)) == 0xffff {
             return Floats(low, high);
         }
-        fma_one_by_one(a, b, sum)
+        fma_by_odd(a, b, sum)
     }
 
     /// `sum - a * b`, rounded once.
     fn fnma(a: Floats, b: Floats, sum: Floats) -> Floats { fma(negated(a), b, sum) }
 
-    /// `a * b + sum` through f64, where the product is exact, and in which lanes that is rounded
-    /// as if once: where the sum in f64 is no tie of two neighbouring f32 (its 29 bits that f32
-    /// has not are a one and zeros), and f32 has all of its 24 bits there.
+    /// `a * b + sum` through f64, where the product is exact, and in which lanes that surely is
+    /// what rounding once gives. It is another where the sum in f64 is a tie of two neighbouring
+    /// f32 (the 29 bits that f32 has not are a one and zeros) but the exact sum is not, or where it
+    /// is subnormal as f32, whose ties lie elsewhere.
     fn fma_4(a: __m128, b: __m128, sum: __m128) -> (__m128, __m128i) {
         let [a, b, sum] = [a, b, sum].map(|x| [_mm_cvtps_pd(x), _mm_cvtps_pd(_mm_movehl_ps(x, x))]);
         let low = _mm_add_pd(_mm_mul_pd(a[0], b[0]), sum[0]);
@@ -117,14 +118,32 @@ functions! {
         let rounded = _mm_movelh_ps(_mm_cvtpd_ps(low), _mm_cvtpd_ps(high));
         let (low, high) = (_mm_castpd_ps(low), _mm_castpd_ps(high));
         let lower_words = _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(low, high));
-        let upper_words = _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(low, high));
         let lost = _mm_and_si128(lower_words, _mm_set1_epi32(0x1fff_ffff));
         let tie = _mm_cmpeq_epi32(lost, _mm_set1_epi32(0x1000_0000));
-        // The exponent of the least normal f32.
-        const NORMAL: i32 = (1023 - 126) << 20;
-        let magnitude = _mm_and_si128(upper_words, _mm_set1_epi32(i32::MAX));
-        let normal = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(NORMAL - 1));
+        // Above the least normal f32, to which the greatest subnormal one may have been rounded.
+        let magnitude = _mm_and_si128(_mm_castps_si128(rounded), _mm_set1_epi32(i32::MAX));
+        let normal = _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(1 << 23));
         (rounded, _mm_andnot_si128(tie, normal))
+    }
+
+    /// `a * b + c`, where the product is exact, rounded to odd.
+    fn fma_to_odd(a: __m128d, b: __m128d, c: __m128d) -> __m128d {
+        let product = _mm_mul_pd(a, b);
+        let sum = _mm_add_pd(product, c);
+        // What the sum lacks, exactly (Knuth's two-sum).
+        let c_in_sum = _mm_sub_pd(sum, product);
+        let product_in_sum = _mm_sub_pd(sum, c_in_sum);
+        let error = _mm_add_pd(_mm_sub_pd(product, product_in_sum), _mm_sub_pd(c, c_in_sum));
+        // Where the sum is not finite the error is NaN, and the sum stays.
+        let magnitude = _mm_andnot_pd(_mm_set1_pd(-0.0), error);
+        let inexact = _mm_castpd_si128(_mm_cmpgt_pd(magnitude, _mm_setzero_pd()));
+        // All ones, which is -1, where the error has the other sign.
+        let signs = _mm_srai_epi32::<31>(_mm_castpd_si128(_mm_xor_pd(error, sum)));
+        let other_sign = _mm_shuffle_epi32::<0b11_11_01_01>(signs);
+        let away = _mm_and_si128(inexact, other_sign);
+        let truncated = _mm_add_epi64(_mm_castpd_si128(sum), away);
+        let odd = _mm_and_si128(inexact, _mm_set1_epi64x(1));
+        _mm_castsi128_pd(_mm_or_si128(truncated, odd))
     }
 
     /// Each byte, an unsigned number, as f32.
@@ -254,13 +273,21 @@ functions! {
         }
     }
 
-    /// Four f16, each in a lane of 32 bits, as f32.
-    fn widen_f16(x: __m128i) -> __m128 {
-        let sign = _mm_slli_epi32::<16>(_mm_and_si128(x, _mm_set1_epi32(0x8000)));
-        let magnitude = _mm_and_si128(x, _mm_set1_epi32(0x7fff));
-        let above = |limit| _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(limit));
+    /// Four f16 that are normal numbers, each in the upper half of a lane, as f32.
+    fn widen_normal_f16(x: __m128i) -> __m128 {
+        let sign = _mm_and_si128(x, _mm_set1_epi32(i32::MIN));
+        let magnitude = _mm_srli_epi32::<3>(_mm_andnot_si128(_mm_set1_epi32(i32::MIN), x));
         // The exponent is counted from 15 there and from 127 here, the mantissa 13 bits longer.
-        let normal = _mm_add_epi32(_mm_slli_epi32::<13>(magnitude), _mm_set1_epi32(112 << 23));
+        let number = _mm_add_epi32(magnitude, _mm_set1_epi32(112 << 23));
+        _mm_castsi128_ps(_mm_or_si128(number, sign))
+    }
+
+    /// Four f16 of any kind, each in the upper half of a lane, as f32.
+    fn widen_f16(x: __m128i) -> __m128 {
+        let sign = _mm_and_si128(x, _mm_set1_epi32(i32::MIN));
+        let magnitude = _mm_srli_epi32::<16>(_mm_andnot_si128(_mm_set1_epi32(i32::MIN), x));
+        let above = |limit| _mm_cmpgt_epi32(magnitude, _mm_set1_epi32(limit));
+        let normal = _mm_castps_si128(widen_normal_f16(_mm_slli_epi32::<16>(magnitude)));
         // Subnormal ones are whole multiples of 2^-24: no subnormal f32 arises, which CPUs are
         // slow with.
         let multiple = _mm_mul_ps(_mm_cvtepi32_ps(magnitude), _mm_set1_ps(TWO_TO_MINUS_24));
@@ -302,22 +329,24 @@ pub(super) fn fma_each<const N: usize>(
     }
     if _mm_movemask_epi8(safe) != 0xffff {
         for ((fused, a), sum) in fused.iter_mut().zip(a).zip(sums) {
-            *fused = fma_one_by_one(a, b, sum);
+            *fused = fma_by_odd(a, b, sum);
         }
     }
     fused
 }
 
-/// What rounding through f64 would get wrong, about one in 2^29 of random sums.
+/// [`fma`] where [`fma_4`] is not sure: the sum in f64 is rounded to odd, as `llamaboot_math::fma`
+/// explains.
 #[cold]
 #[inline(never)]
 #[target_feature(enable = "sse2")]
-fn fma_one_by_one(a: Floats, b: Floats, sum: Floats) -> Floats {
-    let (a, b, mut sums) = (to_array(a), to_array(b), to_array(sum));
-    for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-        *sum = fma_exactly(a, b, *sum);
-    }
-    from_array(&sums)
+fn fma_by_odd(a: Floats, b: Floats, sum: Floats) -> Floats {
+    let [a, b, sum] = [a, b, sum].map(|x| widen(x));
+    let [low, high] = [0, 1].map(|i| {
+        let (a, b, sum) = (a[i], b[i], sum[i]);
+        narrow(Doubles(fma_to_odd(a.0, b.0, sum.0), fma_to_odd(a.1, b.1, sum.1)))
+    });
+    Floats(low, high)
 }
 
 /// Each u32 shifted.
@@ -381,8 +410,14 @@ pub(super) unsafe fn load_f16(at: *const u8) -> Floats {
     // SAFETY: the caller's promise.
     let eight = unsafe { _mm_loadu_si128(at.cast()) };
     let zero = _mm_setzero_si128();
-    let four = |x| widen_f16(x);
-    Floats(four(_mm_unpacklo_epi16(eight, zero)), four(_mm_unpackhi_epi16(eight, zero)))
+    let (low, high) = (_mm_unpacklo_epi16(zero, eight), _mm_unpackhi_epi16(zero, eight));
+    // Exponents 1 to 30; 31 becomes a negative number.
+    let magnitude = _mm_and_si128(eight, _mm_set1_epi16(0x7fff));
+    let exponents = _mm_add_epi16(magnitude, _mm_set1_epi16(0x400));
+    if _mm_movemask_epi8(_mm_cmpgt_epi16(exponents, _mm_set1_epi16(0x7ff))) == 0xffff {
+        return Floats(widen_normal_f16(low), widen_normal_f16(high));
+    }
+    Floats(widen_f16(low), widen_f16(high))
 }
 
 /// Eight bf16 as f32.
