@@ -116,9 +116,9 @@ fn run(console: &mut BootConsole, mut company: Company<'_>) -> End {
         Some(name) => named(console, language, &found, &name, config.autostart_s),
     };
     loop {
-        let chosen = choice
-            .take()
-            .or_else(|| menu(console, &found, memory::available(), threads, &mut chat.settings));
+        let chosen = choice.take().or_else(|| {
+            menu(console, (&found, 0), memory::available(), threads, &mut chat.settings)
+        });
         let Some(index) = chosen else {
             end.incognito = chat.incognito;
             return end;
@@ -129,7 +129,8 @@ fn run(console: &mut BootConsole, mut company: Company<'_>) -> End {
                 if exit == Exit::Models {
                     // What this model takes will be free for the next one.
                     let available = memory::available() + session.memory();
-                    let chosen = menu(console, &found, available, threads, session.settings_mut());
+                    let chosen =
+                        menu(console, (&found, index), available, threads, session.settings_mut());
                     return chosen.filter(|&chosen| chosen != index).map(Next::Model);
                 }
                 match can(exit, stick, installed) {
@@ -201,14 +202,15 @@ fn configure(console: &mut BootConsole, stick: &mut Stick) -> Config {
     config
 }
 
+/// The choice of a model; Enter takes the `current` one.
 fn menu(
     console: &mut BootConsole,
-    found: &[Found],
+    (found, current): (&[Found], usize),
     available: u64,
     threads: usize,
     settings: &mut Settings,
 ) -> Option<usize> {
     let item = |model: &Found| model.menu_item(available, threads, settings);
     let items: Vec<MenuItem> = found.iter().map(item).collect();
-    choose(console, settings, &items)
+    choose(console, settings, &items, current)
 }

@@ -19,12 +19,13 @@ pub struct MenuItem {
     pub usable: bool,
 }
 
-/// Shows `items` and waits for a choice; `None` where the user leaves (Esc or Ctrl-C). F2 changes
-/// the keyboard in `settings`.
+/// Shows `items` and waits for a choice; `None` where the user leaves (Esc or Ctrl-C). Enter takes
+/// `current`, or the next that can be used. F2 changes the keyboard in `settings`.
 pub fn choose(
     console: &mut dyn Console,
     settings: &mut Settings,
     items: &[MenuItem],
+    current: usize,
 ) -> Option<usize> {
     if items.is_empty() {
         return None;
@@ -34,7 +35,7 @@ pub fn choose(
         let keyboard = settings.keyboard.title();
         let title = text::MODELS.get(language);
         let hint = text::MENU_KEYBOARD.fill(language, &[&keyboard]);
-        match list(console, language, title, Some(&hint), items, 0) {
+        match list(console, language, title, Some(&hint), items, current) {
             Step::Keyboard => {
                 settings.keyboard = choose_keyboard(console, language, settings.keyboard);
                 console.set_keyboard(settings.keyboard);
@@ -220,7 +221,7 @@ mod tests {
             })
             .collect();
         let mut script = Script(keys.iter().copied().collect(), String::new());
-        (choose(&mut script, &mut Settings::default(), &items), script.1)
+        (choose(&mut script, &mut Settings::default(), &items, 0), script.1)
     }
 
     fn three() -> [MenuItem; 3] {
@@ -249,9 +250,20 @@ mod tests {
         let mut script = Script(keys.into_iter().collect(), String::new());
         let items = three();
         let mut settings = Settings::default();
-        assert_eq!(choose(&mut script, &mut settings, &items), Some(2));
+        assert_eq!(choose(&mut script, &mut settings, &items, 0), Some(2));
         assert_eq!(settings.keyboard.name(), "fr");
         assert!(script.1.contains(settings.keyboard.title()), "{}", script.1);
+    }
+
+    #[test]
+    fn enter_takes_the_current_one_or_the_next_that_can_be_used() {
+        let mut items = three();
+        items[1].usable = false;
+        for (current, expected) in [(0, 0), (1, 2), (2, 2)] {
+            let mut script = Script([Key::Enter].into(), String::new());
+            let chosen = choose(&mut script, &mut Settings::default(), &items, current);
+            assert_eq!(chosen, Some(expected));
+        }
     }
 
     /// `4` for the keyboard and its Enter, then `3` and its Enter: the prompt behind gets none.
@@ -262,7 +274,7 @@ mod tests {
         let mut script = Script(keys.into_iter().collect(), String::new());
         let items = three();
         let mut settings = Settings::default();
-        assert_eq!(choose(&mut script, &mut settings, &items), Some(2));
+        assert_eq!(choose(&mut script, &mut settings, &items, 0), Some(2));
         assert_eq!(settings.keyboard.name(), "fr");
         assert_eq!(script.0, [Char('x')]);
         // An item that cannot be used says so once.

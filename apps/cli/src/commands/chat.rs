@@ -78,7 +78,8 @@ fn converse(
             Exit::Models => {
                 let files = models_beside(file);
                 let items: Vec<MenuItem> = files.iter().map(|path| menu_item(path)).collect();
-                let chosen = choose(terminal, session.settings_mut(), &items);
+                let current = files.iter().position(|path| *path == file.model).unwrap_or(0);
+                let chosen = choose(terminal, session.settings_mut(), &items, current);
                 match chosen.map(|index| files[index].clone()) {
                     Some(path) if path != file.model => break Some(path),
                     _ => {}
