@@ -4,6 +4,8 @@ against.
 
   huggingface.py record DIR            writes DIR/quantized.bin and the model DIR/hf with its logits
   huggingface.py forward FOLDER IDS    logits after each id, of a folder that we wrote
+  huggingface.py divisors BASE HEAD_DIM FACTOR LOW HIGH ORIGINAL
+                                       of rotary frequencies, by Llama 3's rule
 
 The forward pass follows transformers' modeling_llama.py (`rotate_half`, `repeat_kv`,
 `LlamaRMSNorm`). It knows nothing of pairs that lie side by side, so it shows
@@ -154,8 +156,20 @@ def record_blocks(path, rng):
             out.write(gguf.quants.quantize(x, kind).tobytes())
 
 
+def divisors(base, head_dim, factor, low, high, original):
+    """By what `_compute_llama3_parameters` of transformers' modeling_rope_utils.py divides."""
+    plain = 1.0 / base ** (np.arange(0, head_dim, 2) / head_dim)
+    wavelength = 2 * np.pi / plain
+    slow, fast = wavelength > original / low, wavelength < original / high
+    smooth = (original / wavelength - low) / (high - low)
+    between = (1 - smooth) * plain / factor + smooth * plain
+    return plain / np.where(slow, plain / factor, np.where(fast, plain, between))
+
+
 def main():
-    if len(sys.argv) == 4 and sys.argv[1] == "forward":
+    if len(sys.argv) == 8 and sys.argv[1] == "divisors":
+        print(divisors(*map(float, sys.argv[2:])))
+    elif len(sys.argv) == 4 and sys.argv[1] == "forward":
         logits = forward(*load(pathlib.Path(sys.argv[2])), [int(i) for i in sys.argv[3].split(",")])
         for row in logits:
             print(" ".join(f"{x:.6f}" for x in row))

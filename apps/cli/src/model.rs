@@ -6,7 +6,7 @@ use crate::threads;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use llamaboot_chat::{Clock, bytes_text, tokenizer_for, tokenizer_names};
 use llamaboot_checkpoint::{Checkpoint, Header, Regions, TensorInfo, packable_rows};
-use llamaboot_convert::is_safetensors;
+use llamaboot_convert::{is_safetensors, names_safetensors};
 use llamaboot_engine::{Engine, KvType, MemoryPlan, Model, pack};
 use llamaboot_kernels::{Isa, Kernels};
 use llamaboot_tokenizer::Tokenizer;
@@ -24,6 +24,13 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Maps the file and reads its header.
     pub(crate) fn open(file: &ModelFile) -> Result<Self> {
+        let name = file.model.display();
+        let is_folder = file.model.join("config.json").exists();
+        ensure!(
+            !names_safetensors(&file.model) && !is_folder,
+            "{name}: expected a GGUF or a .bin, found safetensors: `llamaboot convert {name} \
+             MODEL.gguf --type q8_0` makes a GGUF of it"
+        );
         let bytes = map(&file.model)?;
         let header = Header::parse(&Regions::whole(bytes))
             .with_context(|| file.model.display().to_string())?;

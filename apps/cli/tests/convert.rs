@@ -89,6 +89,10 @@ fn stories_go_round() {
     stdout(&convert(&gguf, &hf, &[]));
     stdout(&convert(&hf, &bin, &[]));
     assert_eq!(story(&bin, "256"), expected);
+    // With tokenizer.json alone, as transformers' save_pretrained leaves a folder.
+    fs::remove_file(hf.join("tokenizer.bin")).unwrap();
+    stdout(&convert(&hf, &bin, &[]));
+    assert_eq!(story(&bin, "256"), expected);
     let q8 = folder.path().join("q.bin");
     let line = stdout(&convert(&hf.join("model.safetensors"), &q8, &["--type", "q8_0"]));
     assert!(line.contains("llama2.c v2, int8, "), "{line}");
@@ -107,6 +111,13 @@ fn faults_get_one_line() {
     assert!(message.contains("none: "), "{message}");
     let message = stderr(&convert(&gguf, &place("none/a.bin"), &[]));
     assert!(message.contains("none/a.bin"), "{message}");
+    // What runs is made of safetensors first.
+    stdout(&convert(&gguf, &place("hf/"), &[]));
+    for model in [place("hf"), place("hf/model.safetensors")] {
+        let mut chat = Command::new(env!("CARGO_BIN_EXE_llamaboot"));
+        let message = stderr(&chat.arg("chat").arg(&model).output().unwrap());
+        assert!(message.contains("found safetensors: `llamaboot convert "), "{message}");
+    }
 }
 
 /// A limit on the length of files stands in for a full disk.

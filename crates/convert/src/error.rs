@@ -1,5 +1,6 @@
 //! What can be wrong with a conversion. Each message is one line: where, what, expected, found.
 
+use llamaboot_tokenizer::MetadataError;
 use std::io;
 use std::path::Path;
 
@@ -32,6 +33,15 @@ pub enum Error {
         /// How many were asked for.
         bytes: u64,
     },
+}
+
+impl From<MetadataError> for Error {
+    fn from(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Metadata(error) => Self::Checkpoint(error),
+            MetadataError::Vocabulary(error) => Self::Tokenizer(error),
+        }
+    }
 }
 
 impl Error {

@@ -4,12 +4,10 @@
 //! matrix whose rows are not whole blocks is F16.
 
 use crate::encode::encode;
+use crate::keys::{Keys, push_text};
 use crate::save::too_large;
-use crate::vocabulary::{BOS, EOS, UNKNOWN, gguf_text};
-use crate::{Error, Model, Target, Vocabulary, WeightType};
-use llamaboot_checkpoint::gguf::kind;
+use crate::{Error, Model, Target, WeightType};
 use llamaboot_checkpoint::{Config, DType, Role, RopeScaling};
-use llamaboot_tokenizer::Pieces;
 use std::io::Write;
 
 /// Where tensors begin: at multiples of this, the default of `general.alignment`.
@@ -18,15 +16,11 @@ const ALIGNMENT: u64 = 32;
 /// Writes the whole file.
 pub(crate) fn write(model: &Model, target: Target, out: &mut dyn Write) -> Result<(), Error> {
     let keys = keys(model, target);
-    let mut head = Vec::from(*b"GGUF");
-    head.extend(3_u32.to_le_bytes());
     let tensors: Vec<Entry<'_>> = entries(model, target);
-    head.extend((tensors.len() as u64).to_le_bytes());
-    head.extend(keys.n.to_le_bytes());
-    head.extend(keys.bytes);
+    let mut head = keys.head(tensors.len());
     let mut offset = 0_u64;
     for tensor in &tensors {
-        text(&mut head, tensor.role.gguf_name().as_bytes());
+        push_text(&mut head, tensor.role.gguf_name().as_bytes());
         let (rows, cols) = tensor.shape;
         let dims: &[usize] = if tensor.role.is_vector() { &[cols] } else { &[cols, rows] };
         head.extend((dims.len() as u32).to_le_bytes());
@@ -81,53 +75,6 @@ fn entries(model: &Model, target: Target) -> Vec<Entry<'_>> {
     tensors.chain(divisors.map(|weights| entry(Role::RopeFreqs, weights))).collect()
 }
 
-/// Keys with their values, packed.
-#[derive(Default)]
-struct Keys {
-    bytes: Vec<u8>,
-    n: u64,
-}
-
-impl Keys {
-    fn raw(&mut self, key: &str, kind: u32, value: &[u8]) {
-        text(&mut self.bytes, key.as_bytes());
-        self.bytes.extend(kind.to_le_bytes());
-        self.bytes.extend(value);
-        self.n += 1;
-    }
-
-    fn text(&mut self, key: &str, value: &str) {
-        let mut bytes = Vec::new();
-        text(&mut bytes, value.as_bytes());
-        self.raw(key, kind::STRING, &bytes);
-    }
-
-    fn u32(&mut self, key: &str, value: usize) {
-        self.raw(key, kind::U32, &(value as u32).to_le_bytes());
-    }
-
-    fn f32(&mut self, key: &str, value: f32) {
-        self.raw(key, kind::F32, &value.to_le_bytes());
-    }
-
-    fn bool(&mut self, key: &str, value: bool) {
-        self.raw(key, kind::BOOL, &[u8::from(value)]);
-    }
-
-    /// An array of `n` values, packed in `values`.
-    fn array(&mut self, key: &str, of: u32, n: usize, values: &[u8]) {
-        let mut bytes = of.to_le_bytes().to_vec();
-        bytes.extend((n as u64).to_le_bytes());
-        bytes.extend(values);
-        self.raw(key, kind::ARRAY, &bytes);
-    }
-}
-
-fn text(out: &mut Vec<u8>, value: &[u8]) {
-    out.extend((value.len() as u64).to_le_bytes());
-    out.extend(value);
-}
-
 fn keys(model: &Model, target: Target) -> Keys {
     let mut keys = Keys::default();
     keys.text("general.architecture", "llama");
@@ -141,14 +88,7 @@ fn keys(model: &Model, target: Target) -> Keys {
     keys.u32("general.file_type", file_type);
     keys.u32("general.quantization_version", 2);
     shape_keys(&mut keys, &model.config);
-    match &model.vocabulary {
-        // llama.cpp's name for a model that has none.
-        Vocabulary::None => keys.text("tokenizer.ggml.model", "none"),
-        Vocabulary::Pieces(pieces) => piece_keys(&mut keys, pieces),
-        Vocabulary::Gguf(gguf) => {
-            gguf.entries.iter().for_each(|e| keys.raw(&e.key, e.kind, &e.bytes));
-        }
-    }
+    model.vocabulary.push_keys(&mut keys);
     keys
 }
 
@@ -169,26 +109,6 @@ fn shape_keys(keys: &mut Keys, config: &Config) {
         keys.text("llama.rope.scaling.type", "linear");
         keys.f32("llama.rope.scaling.factor", factor);
     }
-}
-
-fn piece_keys(keys: &mut Keys, Pieces(pieces): &Pieces) {
-    let (mut texts, mut scores, mut types) = (Vec::new(), Vec::new(), Vec::new());
-    for piece in pieces {
-        text(&mut texts, &gguf_text(piece));
-        scores.extend(piece.score.to_le_bytes());
-        types.extend((piece.kind as i32).to_le_bytes());
-    }
-    keys.text("tokenizer.ggml.model", "llama");
-    keys.text("tokenizer.ggml.pre", "default");
-    keys.array("tokenizer.ggml.tokens", kind::STRING, pieces.len(), &texts);
-    keys.array("tokenizer.ggml.scores", kind::F32, pieces.len(), &scores);
-    keys.array("tokenizer.ggml.token_type", kind::I32, pieces.len(), &types);
-    keys.u32("tokenizer.ggml.bos_token_id", BOS as usize);
-    keys.u32("tokenizer.ggml.eos_token_id", EOS as usize);
-    keys.u32("tokenizer.ggml.unknown_token_id", UNKNOWN as usize);
-    keys.bool("tokenizer.ggml.add_bos_token", true);
-    keys.bool("tokenizer.ggml.add_eos_token", false);
-    keys.bool("tokenizer.ggml.add_space_prefix", true);
 }
 
 /// What `target` stores otherwise than it says, for people.

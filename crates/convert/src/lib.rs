@@ -20,6 +20,7 @@ mod encode;
 mod error;
 mod gguf;
 mod huggingface;
+mod keys;
 mod llama2c;
 mod model;
 

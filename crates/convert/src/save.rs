@@ -3,7 +3,8 @@
 //! ```text
 //! NAME.bin           NAME.tokenizer.bin
 //! NAME.gguf
-//! NAME.safetensors   config.json, tokenizer.bin      (a folder: model.safetensors)
+//! NAME.safetensors   config.json, tokenizer.json, tokenizer_config.json, tokenizer.bin
+//!                    (in a folder: model.safetensors)
 //! ```
 
 use crate::encode::TooLarge;
@@ -66,9 +67,21 @@ pub fn save(
         Partial::create(&file, |out| write(model, target, &mut Watched { out, done: 0, progress }))
             .map_err(|e| e.within(&file))?,
     )];
+    let mut has_tokenizer = false;
     if target.format() == Format::Safetensors {
         let config = huggingface::config_json(model, target)?;
         parts.push(small(file.with_file_name(huggingface::CONFIG_FILE), config.as_bytes())?);
+        if !matches!(model.vocabulary, Vocabulary::None) {
+            match huggingface::tokenizer::files(model) {
+                Ok(files) => {
+                    for (name, text) in files {
+                        parts.push(small(file.with_file_name(name), text.as_bytes())?);
+                    }
+                    has_tokenizer = true;
+                }
+                Err(why) => notes.push(format!("no tokenizer.json is written: {why}")),
+            }
+        }
     }
     if target.format() == Format::Gguf && matches!(model.vocabulary, Vocabulary::None) {
         notes.push(String::from(
@@ -78,6 +91,7 @@ pub fn save(
     if let Some(place) = tokenizer_file(&file, target.format()) {
         match model.vocabulary.pieces() {
             Ok(pieces) => parts.push(small(place, &pieces.to_llama2c())?),
+            Err(_) if has_tokenizer => {}
             Err(why) => notes.push(format!("no tokenizer.bin is written: {why}")),
         }
     }

@@ -5,13 +5,14 @@
 //! text, with BOS and a space before every text.
 
 use crate::Error;
+use crate::keys::Keys;
 use llamaboot_checkpoint::gguf::{Array, Gguf, RawEntry, Value};
-use llamaboot_tokenizer::{MAX_TOKENS, Piece, PieceKind, Pieces};
+use llamaboot_tokenizer::{MAX_TOKENS, Piece, PieceKind, Pieces, Tokenizer};
 
 /// Ids that llama2.c has in its code; its byte tokens follow them.
-pub(crate) const UNKNOWN: u32 = 0;
-pub(crate) const BOS: u32 = 1;
-pub(crate) const EOS: u32 = 2;
+const UNKNOWN: u32 = 0;
+const BOS: u32 = 1;
+const EOS: u32 = 2;
 const FIRST_BYTE: usize = 3;
 
 /// What a model's ids stand for.
@@ -22,7 +23,7 @@ pub enum Vocabulary {
     None,
     /// From a tokenizer.bin, or trained.
     Pieces(Pieces),
-    /// From a GGUF.
+    /// From a GGUF, or a tokenizer.json as a GGUF has it.
     Gguf(GgufVocabulary),
 }
 
@@ -84,9 +85,74 @@ impl Vocabulary {
     }
 }
 
+impl Vocabulary {
+    /// The tokenizer that these ids are for.
+    ///
+    /// # Errors
+    /// There is none, or its parts do not fit together.
+    pub fn tokenizer(&self) -> Result<Tokenizer, Error> {
+        match self {
+            Self::None => Err(Error::value("tokenizer", "one", "none")),
+            Self::Pieces(pieces) => {
+                Ok(Tokenizer::from_llama2c(&pieces.to_llama2c(), pieces.0.len())?)
+            }
+            Self::Gguf(_) => {
+                let file = self.to_gguf();
+                Ok(Tokenizer::from_metadata(&Gguf::parse(&file, file.len() as u64)?)?)
+            }
+        }
+    }
+
+    /// A GGUF that holds this vocabulary and nothing else.
+    pub(crate) fn to_gguf(&self) -> Vec<u8> {
+        let mut keys = Keys::default();
+        self.push_keys(&mut keys);
+        keys.head(0)
+    }
+
+    /// Adds its keys to those of a GGUF.
+    pub(crate) fn push_keys(&self, keys: &mut Keys) {
+        match self {
+            // llama.cpp's name for a model that has none.
+            Self::None => keys.text(MODEL, "none"),
+            Self::Pieces(pieces) => push_pieces(keys, pieces),
+            Self::Gguf(gguf) => {
+                gguf.entries.iter().for_each(|e| keys.raw(&e.key, e.kind, &e.bytes));
+            }
+        }
+    }
+}
+
+/// The keys of pieces as a GGUF has them.
+pub(crate) fn push_pieces(keys: &mut Keys, Pieces(pieces): &Pieces) {
+    let texts: Vec<Vec<u8>> = pieces.iter().map(gguf_text).collect();
+    let scores: Vec<f32> = pieces.iter().map(|piece| piece.score).collect();
+    let types: Vec<i32> = pieces.iter().map(|piece| piece.kind as i32).collect();
+    keys.text(MODEL, "llama");
+    keys.text("tokenizer.ggml.pre", "default");
+    keys.texts("tokenizer.ggml.tokens", &texts);
+    keys.f32s("tokenizer.ggml.scores", &scores);
+    keys.i32s("tokenizer.ggml.token_type", &types);
+    keys.u32("tokenizer.ggml.bos_token_id", BOS as usize);
+    keys.u32("tokenizer.ggml.eos_token_id", EOS as usize);
+    keys.u32("tokenizer.ggml.unknown_token_id", UNKNOWN as usize);
+    keys.bool("tokenizer.ggml.add_bos_token", true);
+    keys.bool("tokenizer.ggml.add_eos_token", false);
+    keys.bool("tokenizer.ggml.add_space_prefix", true);
+}
+
 impl GgufVocabulary {
+    /// Of the keys of a file that has no others.
+    pub(crate) fn of_keys(keys: &Keys) -> Result<Self, Error> {
+        let file = keys.head(0);
+        Self::read(&Gguf::parse(&file, file.len() as u64)?)
+    }
+
     /// Copies the keys.
-    pub(crate) fn read(gguf: &Gguf<'_>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// A key with a value of another type.
+    pub fn read(gguf: &Gguf<'_>) -> Result<Self, Error> {
         let entry = |e: RawEntry<'_>| GgufEntry {
             key: e.key.to_string(),
             kind: e.kind,
@@ -179,7 +245,7 @@ fn piece(((text, score), kind): ((&&[u8], Value<'_>), Value<'_>)) -> Option<Piec
 }
 
 /// What SentencePiece writes for a space.
-const SPACE: char = '\u{2581}';
+pub(crate) const SPACE: char = '\u{2581}';
 
 /// The byte of `<0xNN>`.
 fn byte_value(text: &[u8]) -> Option<u8> {
@@ -189,7 +255,7 @@ fn byte_value(text: &[u8]) -> Option<u8> {
 }
 
 /// The text of a piece as a GGUF has it.
-pub(crate) fn gguf_text(piece: &Piece) -> Vec<u8> {
+fn gguf_text(piece: &Piece) -> Vec<u8> {
     match (piece.kind, piece.text.as_slice()) {
         (PieceKind::Byte, &[byte]) => format!("<0x{byte:02X}>").into_bytes(),
         (PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused, text) => {

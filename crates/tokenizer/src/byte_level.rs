@@ -91,6 +91,11 @@ impl ByteLevel {
         Ok(ByteLevel { pre, index, bytes, starts, entries, tokens })
     }
 
+    /// How it cuts text into words.
+    pub(crate) fn pre(&self) -> PreTokenizer {
+        self.pre
+    }
+
     /// Appends the ids of `text` to `ids`.
     pub(crate) fn encode(
         &self,

@@ -5,6 +5,7 @@
 //! Reading them out of the file is the business of `llamaboot-checkpoint`.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -176,7 +177,7 @@ fn sentencepiece(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, E
     }
     let adds_space = gguf.add_space_prefix.unwrap_or(true);
     let model = SentencePiece::new(&vocab, SCORES, scores, bytes, adds_space, Dialect::LlamaCpp)?;
-    finish(gguf, vocab, Model::SentencePiece(model), "SentencePiece BPE")
+    finish(gguf, vocab, Model::SentencePiece(model), String::from("SentencePiece BPE"))
 }
 
 fn byte_level(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, Error> {
@@ -198,16 +199,12 @@ fn byte_level(gguf: &GgufVocab, types: Option<&[i32]>) -> Result<Tokenizer, Erro
     }
     let findable = |id: u32| in_alphabet[id as usize];
     let model = ByteLevel::new(&vocab, pre, findable, merges)?;
-    finish(gguf, vocab, Model::ByteLevel(model), pre.kind())
+    let kind = format!("byte-level BPE ({})", pre.name());
+    finish(gguf, vocab, Model::ByteLevel(model), kind)
 }
 
 /// What both kinds have in common: special tokens and the ends.
-fn finish(
-    gguf: &GgufVocab,
-    vocab: Vocab,
-    model: Model,
-    kind: &'static str,
-) -> Result<Tokenizer, Error> {
+fn finish(gguf: &GgufVocab, vocab: Vocab, model: Model, kind: String) -> Result<Tokenizer, Error> {
     let llama = gguf.model == "llama";
     let default = |id| Some(id).filter(|_| llama);
     let bos = special_id("tokenizer.ggml.bos_token_id", gguf.bos, default(1), &vocab)?;

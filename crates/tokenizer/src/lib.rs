@@ -36,6 +36,7 @@ mod train;
 mod vocab;
 
 use alloc::borrow::Cow;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::byte_level::ByteLevel;
@@ -89,7 +90,7 @@ pub struct Tokenizer {
     adds_bos: bool,
     /// A text loses its extra spaces before it is encoded.
     removes_extra_spaces: bool,
-    kind: &'static str,
+    kind: String,
     notes: Vec<&'static str>,
 }
 
@@ -283,7 +284,16 @@ impl Tokenizer {
 
     /// What kind of tokenizer this is, for people: "llama2.c BPE", "SentencePiece BPE" or
     /// "byte-level BPE (smollm)".
-    pub fn kind(&self) -> &'static str {
-        self.kind
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// How text is cut into words before merges, by llama.cpp's name for it, of several the best
+    /// known. `None` where it is not: SentencePiece's BPE merges across whole texts.
+    pub fn pre_tokenizer(&self) -> Option<&'static str> {
+        match &self.model {
+            Model::SentencePiece(_) => None,
+            Model::ByteLevel(model) => Some(model.pre().name()),
+        }
     }
 }

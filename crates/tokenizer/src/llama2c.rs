@@ -9,6 +9,7 @@
 //! `build_tokenizer` in llama2.c's run.c and of `export` in its tokenizer.py: tokens 0, 1 and 2 are
 //! `<unk>`, BOS and EOS, and token `byte + 3` is the byte's.
 
+use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -51,7 +52,7 @@ pub(crate) fn read(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer, Error> 
         ends: ends(),
         adds_bos: bos.is_some(),
         removes_extra_spaces: false,
-        kind: "llama2.c BPE",
+        kind: String::from("llama2.c BPE"),
         notes: Vec::new(),
     })
 }

@@ -22,7 +22,7 @@ impl Tokenizer {
     /// # Errors
     /// A key of the wrong type, or a vocabulary that [`Tokenizer::from_gguf`] refuses.
     pub fn from_metadata(gguf: &Gguf<'_>) -> Result<Tokenizer, MetadataError> {
-        Ok(Tokenizer::from_gguf(&vocab(gguf)?)?)
+        Ok(Tokenizer::from_gguf(&GgufVocab::from_metadata(gguf)?)?)
     }
 }
 
@@ -32,31 +32,37 @@ impl Pieces {
     /// # Errors
     /// A key of the wrong type, or a vocabulary that [`Pieces::from_gguf`] refuses.
     pub fn from_metadata(gguf: &Gguf<'_>) -> Result<Pieces, MetadataError> {
-        Ok(Pieces::from_gguf(&vocab(gguf)?)?)
+        Ok(Pieces::from_gguf(&GgufVocab::from_metadata(gguf)?)?)
     }
 }
 
-fn vocab<'a>(gguf: &Gguf<'a>) -> Result<GgufVocab<'a>, llamaboot_checkpoint::Error> {
-    let id = |key| match gguf.get(key) {
-        // A converter's way to say that there is none.
-        Some(Value::Int(-1)) => Ok(None),
-        _ => Ok(gguf.uint(key, u64::from(u32::MAX))?.map(|id| id as u32)),
-    };
-    let strings = |key| Ok(gguf.array(key)?.and_then(Array::byte_strings));
-    Ok(GgufVocab {
-        model: gguf.text("tokenizer.ggml.model")?.unwrap_or_default(),
-        pre: gguf.text("tokenizer.ggml.pre")?.unwrap_or_default(),
-        tokens: strings("tokenizer.ggml.tokens")?.unwrap_or_default(),
-        scores: gguf.array("tokenizer.ggml.scores")?.map(floats),
-        token_types: gguf.array("tokenizer.ggml.token_type")?.map(integers),
-        merges: strings("tokenizer.ggml.merges")?,
-        bos: id("tokenizer.ggml.bos_token_id")?,
-        eos: id("tokenizer.ggml.eos_token_id")?,
-        eot: id("tokenizer.ggml.eot_token_id")?,
-        unknown: id("tokenizer.ggml.unknown_token_id")?,
-        add_bos: gguf.bool("tokenizer.ggml.add_bos_token")?,
-        add_space_prefix: gguf.bool("tokenizer.ggml.add_space_prefix")?,
-    })
+impl<'a> GgufVocab<'a> {
+    /// The keys as they stand, unchecked but for their types.
+    ///
+    /// # Errors
+    /// A key of the wrong type.
+    pub fn from_metadata(gguf: &Gguf<'a>) -> Result<Self, llamaboot_checkpoint::Error> {
+        let id = |key| match gguf.get(key) {
+            // A converter's way to say that there is none.
+            Some(Value::Int(-1)) => Ok(None),
+            _ => Ok(gguf.uint(key, u64::from(u32::MAX))?.map(|id| id as u32)),
+        };
+        let strings = |key| Ok(gguf.array(key)?.and_then(Array::byte_strings));
+        Ok(Self {
+            model: gguf.text("tokenizer.ggml.model")?.unwrap_or_default(),
+            pre: gguf.text("tokenizer.ggml.pre")?.unwrap_or_default(),
+            tokens: strings("tokenizer.ggml.tokens")?.unwrap_or_default(),
+            scores: gguf.array("tokenizer.ggml.scores")?.map(floats),
+            token_types: gguf.array("tokenizer.ggml.token_type")?.map(integers),
+            merges: strings("tokenizer.ggml.merges")?,
+            bos: id("tokenizer.ggml.bos_token_id")?,
+            eos: id("tokenizer.ggml.eos_token_id")?,
+            eot: id("tokenizer.ggml.eot_token_id")?,
+            unknown: id("tokenizer.ggml.unknown_token_id")?,
+            add_bos: gguf.bool("tokenizer.ggml.add_bos_token")?,
+            add_space_prefix: gguf.bool("tokenizer.ggml.add_space_prefix")?,
+        })
+    }
 }
 
 /// Values of another type are left out; the length then tells.

@@ -88,18 +88,18 @@ impl PreTokenizer {
         })
     }
 
-    /// What to call a tokenizer that uses it.
-    pub(crate) fn kind(self) -> &'static str {
+    /// The one of its names that is best known.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            PreTokenizer::Default => "byte-level BPE (default)",
-            PreTokenizer::Gpt2 => "byte-level BPE (gpt-2)",
-            PreTokenizer::SmolLm => "byte-level BPE (smollm)",
-            PreTokenizer::StarCoder => "byte-level BPE (starcoder)",
-            PreTokenizer::Llama3 => "byte-level BPE (llama-bpe)",
-            PreTokenizer::Dbrx => "byte-level BPE (dbrx)",
-            PreTokenizer::Qwen2 => "byte-level BPE (qwen2)",
-            PreTokenizer::DeepSeekLlm => "byte-level BPE (deepseek-llm)",
-            PreTokenizer::DeepSeekCoder => "byte-level BPE (deepseek-coder)",
+            PreTokenizer::Default => "default",
+            PreTokenizer::Gpt2 => "gpt-2",
+            PreTokenizer::SmolLm => "smollm",
+            PreTokenizer::StarCoder => "starcoder",
+            PreTokenizer::Llama3 => "llama-bpe",
+            PreTokenizer::Dbrx => "dbrx",
+            PreTokenizer::Qwen2 => "qwen2",
+            PreTokenizer::DeepSeekLlm => "deepseek-llm",
+            PreTokenizer::DeepSeekCoder => "deepseek-coder",
         }
     }
 

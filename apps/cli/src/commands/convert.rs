@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Args)]
 pub(crate) struct Convert {
-    /// A GGUF, a llama2.c .bin, or safetensors with a config.json (the folder or the file)
+    /// A GGUF, a llama2.c .bin, or safetensors as Hugging Face has them, with a config.json (the
+    /// folder or the file)
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// What to write, by its name: .bin, .gguf, .safetensors, or a folder, with / at its end, for
@@ -23,8 +24,8 @@ pub(crate) struct Convert {
     /// f32 (version 0) and q8_0 (version 2), safetensors has f32 and f16
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<Kind>,
-    /// tokenizer.bin of a .bin or safetensors [default: NAME.tokenizer.bin or tokenizer.bin beside
-    /// it]
+    /// tokenizer.bin or tokenizer.model of a .bin or safetensors, or tokenizer.json of safetensors
+    /// [default: NAME.tokenizer.bin, tokenizer.bin, tokenizer.json or tokenizer.model beside it]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
 }

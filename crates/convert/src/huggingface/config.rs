@@ -1,12 +1,24 @@
 //! config.json: the hyperparameters under `LlamaConfig`'s names, read with the defaults of
 //! configuration_llama.py where it has some, and written in full.
 
+use super::rope::{self, Llama3, Scaling};
+use super::tokenizer::SpecialIds;
 use crate::{Error, Model, Target, WeightType};
 use llamaboot_checkpoint::{Config, RopeScaling, caps};
 use serde_json::{Map, Value, json};
 
-/// The hyperparameters of a config.json, checked, and whether the classifier is the embeddings.
-pub(super) fn read(json: &[u8]) -> Result<(Config, bool), Error> {
+/// What a config.json says, checked.
+pub(super) struct Described {
+    pub(super) config: Config,
+    /// Whether the classifier is the embeddings.
+    pub(super) tied: bool,
+    /// As [`Model::rope_divisors`].
+    pub(super) rope_divisors: Option<Vec<f32>>,
+    pub(super) ids: SpecialIds,
+}
+
+/// Reads a config.json.
+pub(super) fn read(json: &[u8]) -> Result<Described, Error> {
     let root: Value = serde_json::from_slice(json)
         .map_err(|e| Error::value("config.json", "a JSON object", e))?;
     let Value::Object(root) = root else {
@@ -19,7 +31,11 @@ pub(super) fn read(json: &[u8]) -> Result<(Config, bool), Error> {
     fields.only("mlp_bias", &json!(false))?;
     let dim = fields.count("hidden_size", caps::DIM, None)?;
     let n_heads = fields.count("num_attention_heads", caps::HEADS, None)?;
-    let (rope_base, rope_scaling) = rope(&fields)?;
+    let (rope_base, scaling) = rope::read(&fields)?;
+    let rope_scaling = match scaling {
+        Scaling::Linear(factor) => RopeScaling::Linear(factor),
+        Scaling::None | Scaling::Llama3(_) => RopeScaling::None,
+    };
     let config = Config {
         dim,
         hidden_dim: fields.count("intermediate_size", caps::DIM, None)?,
@@ -35,38 +51,13 @@ pub(super) fn read(json: &[u8]) -> Result<(Config, bool), Error> {
     };
     config.validate().map_err(without_offset)?;
     let tied = fields.get("tie_word_embeddings").is_some_and(|tied| tied == &json!(true));
-    Ok((config, tied))
-}
-
-/// `rope_theta` and `rope_scaling`, or both in `rope_parameters`, as transformers 5 writes them.
-fn rope(fields: &Fields<'_>) -> Result<(f32, RopeScaling), Error> {
-    let inner = |key: &str| match fields.get(key) {
-        None => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(Fields(map))),
-        Some(other) => Err(Error::value(key, "an object or null", other)),
+    let rope_divisors = match scaling {
+        Scaling::Llama3(scaling) => Some(scaling.divisors(&config)),
+        Scaling::None | Scaling::Linear(_) => None,
     };
-    let parameters = inner("rope_parameters")?;
-    let base = match &parameters {
-        Some(parameters) if parameters.get("rope_theta").is_some() => {
-            parameters.float("rope_theta", None)?
-        }
-        _ => fields.float("rope_theta", Some(10_000.0))?,
-    };
-    let Some(scaling) = inner("rope_scaling")?.or(parameters) else {
-        return Ok((base, RopeScaling::None));
-    };
-    let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
-    match kind.map(|kind| kind.as_str().unwrap_or_default()) {
-        None | Some("default") => Ok((base, RopeScaling::None)),
-        Some("linear") => {
-            let factor = scaling.float("factor", None)?;
-            if !(1e-3..=1e6).contains(&factor) {
-                return Err(Error::value("factor of rope_scaling", "0.001 to 1000000", factor));
-            }
-            Ok((base, RopeScaling::Linear(factor)))
-        }
-        Some(other) => Err(Error::value("rope_scaling", "none or linear", format!("{other:?}"))),
-    }
+    let ids =
+        SpecialIds { bos: fields.token_id("bos_token_id"), eos: fields.token_id("eos_token_id") };
+    Ok(Described { config, tied, rope_divisors, ids })
 }
 
 /// A checked config's fault without the offset, which means nothing in JSON.
@@ -80,10 +71,10 @@ fn without_offset(error: llamaboot_checkpoint::Error) -> Error {
 }
 
 /// An object's fields; null counts as absent.
-struct Fields<'a>(&'a Map<String, Value>);
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
 
 impl<'a> Fields<'a> {
-    fn get(&self, key: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         self.0.get(key).filter(|value| !value.is_null())
     }
 
@@ -110,7 +101,14 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn float(&self, key: &str, default: Option<f32>) -> Result<f32, Error> {
+    /// A token's id, or the first of several. What is no id counts as absent.
+    fn token_id(&self, key: &str) -> Option<u32> {
+        let value = self.get(key)?;
+        let first = value.as_array().map_or(Some(value), |ids| ids.first())?;
+        u32::try_from(first.as_u64()?).ok()
+    }
+
+    pub(super) fn float(&self, key: &str, default: Option<f32>) -> Result<f32, Error> {
         match (self.get(key), default) {
             (Some(value), _) => {
                 value.as_f64().map(|x| x as f32).ok_or_else(|| Error::value(key, "a number", value))
@@ -124,16 +122,19 @@ impl<'a> Fields<'a> {
 /// The config.json of a model.
 ///
 /// # Errors
-/// Llama 3's rotary divisors, whose parameters a GGUF does not keep.
+/// Rotary divisors that are not Llama 3's, whose parameters a GGUF does not keep.
 pub(crate) fn config_json(model: &Model, target: Target) -> Result<String, Error> {
-    if model.rope_divisors.is_some() {
-        let found = "Llama 3's divisors (a GGUF can keep them)";
-        return Err(Error::value("rope_scaling in safetensors", "none or linear", found));
-    }
     let c = &model.config;
-    let scaling = match c.rope_scaling {
-        RopeScaling::None => Value::Null,
-        RopeScaling::Linear(factor) => {
+    let scaling = match (model.rope_divisors.as_deref(), c.rope_scaling) {
+        (Some(divisors), _) => {
+            let found = "divisors that are not those of Meta's models (a GGUF can keep them)";
+            let llama3 = Llama3::of(divisors, c).ok_or_else(|| {
+                Error::value("rope_scaling in safetensors", "none, linear or llama3", found)
+            })?;
+            llama3.json()
+        }
+        (None, RopeScaling::None) => Value::Null,
+        (None, RopeScaling::Linear(factor)) => {
             json!({"type": "linear", "rope_type": "linear", "factor": shortest(factor)})
         }
     };

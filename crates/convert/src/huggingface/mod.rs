@@ -1,5 +1,5 @@
 //! Hugging Face's form of a Llama model: a folder with model.safetensors (or several such files and
-//! their index) and config.json.
+//! their index), config.json, and the vocabulary ([`tokenizer`]).
 //!
 //! Tensors are llama2.c's under other names, but for the rows of `wq` and `wk`. A rotary pair,
 //! which llama2.c and llama.cpp's `llama` keep side by side, is there torn apart, the first members
@@ -13,12 +13,18 @@
 
 mod config;
 mod read;
+mod rope;
+pub(crate) mod tokenizer;
 mod write;
 
 pub(crate) use config::config_json;
 pub(crate) use write::write;
 
+use crate::Error;
+use crate::error::named;
 use llamaboot_checkpoint::{Config, Role};
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 /// The one file of weights in a folder.
@@ -31,6 +37,18 @@ pub(crate) const CONFIG_FILE: &str = "config.json";
 pub(crate) const TOKENIZER_FILE: &str = "tokenizer.bin";
 /// Longest header of a safetensors file, config.json or index that is read, in bytes.
 const MAX_JSON_BYTES: u64 = 16 << 20;
+
+/// A file that is meant to be short.
+fn small_file(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let read = |bytes: &mut Vec<u8>| File::open(path)?.take(max + 1).read_to_end(bytes);
+    read(&mut bytes).map_err(|e| named(path, e))?;
+    if bytes.len() as u64 > max {
+        let expected = format!("at most {max} bytes");
+        return Err(Error::value("length", &expected, "more").within(path));
+    }
+    Ok(bytes)
+}
 
 /// Whether [`crate::Model::read_safetensors`] is the way to read this: a folder, or a name that
 /// ends with `.safetensors`.

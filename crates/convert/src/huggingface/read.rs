@@ -4,15 +4,14 @@
 //! so a file cannot ask for more than it has bytes; tensors are then read one by one.
 
 use super::{
-    CONFIG_FILE, FILE, INDEX_FILE, MAX_JSON_BYTES, TOKENIZER_FILE, config, dims, name,
-    names_safetensors, our_row,
+    CONFIG_FILE, FILE, INDEX_FILE, MAX_JSON_BYTES, config, dims, name, names_safetensors, our_row,
+    small_file, tokenizer,
 };
 use crate::error::named;
-use crate::{Error, Model, Vocabulary};
+use crate::{Error, Model};
 use ::safetensors::{Dtype, tensor::Metadata};
 use half::{bf16, f16};
 use llamaboot_checkpoint::{Config, Layout, Role, caps};
-use llamaboot_tokenizer::Pieces;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -21,35 +20,29 @@ use std::path::{Path, PathBuf};
 impl Model {
     /// Reads a folder with model.safetensors (or several files and their index) and config.json, or
     /// the `.safetensors` file in such a folder. F32, F16 and BF16 are taken. `tokenizer` is the
-    /// bytes of a tokenizer.bin; where none is given, one beside the weights is read.
+    /// bytes of a tokenizer.bin, tokenizer.json or tokenizer.model; where none is given, one beside
+    /// the weights is read, and tokenizer_config.json in any case.
     ///
     /// # Errors
     /// A file that is missing or malformed, a model that is not a plain Llama, no memory.
     pub fn read_safetensors(path: &Path, tokenizer: Option<&[u8]>) -> Result<Self, Error> {
         let (folder, files) = files_of(path)?;
         let config_path = folder.join(CONFIG_FILE);
-        let (config, tied) =
-            config::read(&small_file(&config_path)?).map_err(|e| e.within(&config_path))?;
+        let config::Described { config, tied, rope_divisors, ids } =
+            config::read(&small_file(&config_path, MAX_JSON_BYTES)?)
+                .map_err(|e| e.within(&config_path))?;
         let layout = Layout::new(&config, tied);
         let mut tensors = Tensors::open(&files, tied)?;
         tensors.check(&layout, &config)?;
-        let vocabulary = vocabulary(&folder, tokenizer)?;
+        let vocabulary = tokenizer::read(&folder, tokenizer, config.vocab_size, ids)?;
         let mut model = Self::zeroed(config, tied, vocabulary)?;
+        model.rope_divisors = rope_divisors;
         for (role, range) in layout.iter() {
             let out = &mut model.weights[range];
             tensors.read(role, &model.config, out)?;
         }
         Ok(model)
     }
-}
-
-fn vocabulary(folder: &Path, given: Option<&[u8]>) -> Result<Vocabulary, Error> {
-    let beside = folder.join(TOKENIZER_FILE);
-    Ok(match given {
-        Some(bytes) => Vocabulary::Pieces(Pieces::from_file(bytes)?),
-        None if beside.exists() => Vocabulary::Pieces(Pieces::from_llama2c(&small_file(&beside)?)?),
-        None => Vocabulary::None,
-    })
 }
 
 /// The folder, and every file with weights.
@@ -62,7 +55,7 @@ fn files_of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     if !index.exists() {
         return Ok((folder, vec![path.join(FILE)]));
     }
-    let bytes = small_file(&index)?;
+    let bytes = small_file(&index, MAX_JSON_BYTES)?;
     let names = shard_names(&bytes).map_err(|e| e.within(&index))?;
     Ok((folder, names.into_iter().map(|name| path.join(name)).collect()))
 }
@@ -90,18 +83,6 @@ fn shard_names(json: &[u8]) -> Result<BTreeSet<String>, Error> {
 
 /// Most files of one model.
 const MAX_FILES: usize = 1024;
-
-/// A file that is meant to be short.
-fn small_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let read = |bytes: &mut Vec<u8>| File::open(path)?.take(MAX_JSON_BYTES + 1).read_to_end(bytes);
-    read(&mut bytes).map_err(|e| named(path, e))?;
-    if bytes.len() as u64 > MAX_JSON_BYTES {
-        let expected = format!("at most {MAX_JSON_BYTES} bytes");
-        return Err(Error::value("length", &expected, "more").within(path));
-    }
-    Ok(bytes)
-}
 
 /// Where a tensor lies, as its file says.
 struct Place {

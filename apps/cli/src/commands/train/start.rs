@@ -4,7 +4,7 @@ use super::recipe::Recipe;
 use crate::args::ModelFile;
 use crate::model::{Loaded, weights};
 use crate::progress::bar;
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use llamaboot_convert::{Model, Vocabulary, is_safetensors};
 use llamaboot_tokenizer::{Pieces, Tokenizer, TrainOptions, training_part};
 use llamaboot_train::{Parameters, initial_weights};
@@ -47,9 +47,11 @@ impl Start {
                 })?
             }
         };
-        let tokenizer = tokenizer_of(&pieces)?;
         let config = preset.config(pieces.0.len());
-        let mut model = Model::zeroed(config.clone(), true, Vocabulary::Pieces(pieces))?;
+        // The tokenizer as the exported `.bin` has it.
+        let vocabulary = Vocabulary::Pieces(pieces);
+        let tokenizer = vocabulary.tokenizer()?;
+        let mut model = Model::zeroed(config.clone(), true, vocabulary)?;
         model.weights = initial_weights(&Parameters::new(config, true), recipe.seed);
         Ok(Self { model, tokenizer })
     }
@@ -58,8 +60,7 @@ impl Start {
         let file = ModelFile { model: path.into(), tokenizer: tokenizer.map(Path::to_path_buf) };
         let model = weights(&file)?;
         let tokenizer = if is_safetensors(path) {
-            let pieces = model.vocabulary.pieces();
-            tokenizer_of(pieces.map_err(|why| anyhow!("{}: tokenizer: {why}", path.display()))?)?
+            model.vocabulary.tokenizer().with_context(|| path.display().to_string())?
         } else {
             Loaded::open(&file)?.tokenizer()?
         };
@@ -77,9 +78,4 @@ impl Start {
 fn read_pieces(path: &Path) -> Result<Pieces> {
     let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
     Pieces::from_file(&bytes).with_context(|| path.display().to_string())
-}
-
-/// The tokenizer as the exported `.bin` has it.
-fn tokenizer_of(pieces: &Pieces) -> Result<Tokenizer> {
-    Ok(Tokenizer::from_llama2c(&pieces.to_llama2c(), pieces.0.len())?)
 }
