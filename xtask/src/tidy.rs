@@ -33,8 +33,8 @@ pub(crate) fn tidy(gpu: bool) -> Result<()> {
         let rest = ["--features", "llamaboot/gpu", "--all-targets", "--", "-D", "warnings"];
         cargo(&[&["clippy"], &packages[..], &rest].concat())?;
     }
-    // The boot program links only for firmware, but it can be checked here.
-    cargo(&["clippy", "--package", "llamaboot-boot", "--", "-D", "warnings"])?;
+    // The boot program links only for firmware and does not unwind, but it can be checked here.
+    cargo(&["clippy", "--release", "--package", "llamaboot-boot", "--", "-D", "warnings"])?;
     aarch64::lint()?;
     let faults = house_rules()?;
     faults.iter().for_each(|fault| eprintln!("{fault}"));

@@ -22,6 +22,21 @@ pub(crate) struct Turn {
     pub(crate) reply: Vec<u32>,
 }
 
+/// A question longer than this, in bytes, has a file before it as a rule.
+const LONG_QUESTION: usize = 500;
+
+impl Turn {
+    /// What was asked, for people: of a long text the last paragraph, for `/read` puts a file
+    /// before the question.
+    pub(crate) fn question(&self) -> &str {
+        let text = self.user.trim();
+        match text.rsplit_once("\n\n") {
+            Some((_, last)) if text.len() > LONG_QUESTION => last,
+            _ => text,
+        }
+    }
+}
+
 /// How turns become tokens: the model's side of a conversation. Without a template each turn is a
 /// text of its own, which the model continues.
 pub(crate) struct Manner<'m> {
@@ -68,4 +83,19 @@ impl Manner<'_> {
 /// All tokens of a conversation.
 pub(crate) fn tokens(turns: &[Turn]) -> impl Iterator<Item = u32> {
     turns.iter().flat_map(|turn| turn.prompt.iter().chain(&turn.reply)).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_not_the_question() {
+        let asked = |user: String| Turn { user, ..Turn::default() }.question().len();
+        let file = "A line of a file.\n\n".repeat(40);
+        assert_eq!(asked(file + "Who is Rex?\n"), "Who is Rex?".len());
+        assert_eq!(asked(String::from("One thing.\n\nAnd another?")), 24);
+        assert_eq!(asked("word ".repeat(200)), 999);
+        assert_eq!(asked(String::new()), 0);
+    }
 }

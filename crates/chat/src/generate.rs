@@ -1,5 +1,6 @@
 //! From prompt tokens to streamed text, until the model ends, the user stops, or room runs out.
 
+use crate::pace::Pace;
 use crate::{Clock, GrammarState};
 use alloc::{string::String, vec::Vec};
 use llamaboot_engine::{Engine, EngineError, Logits, Sampler, Speculation};
@@ -156,21 +157,10 @@ impl Generator<'_, '_> {
         Ok(out)
     }
 
-    /// Batches start small and grow while they are quick, so that Esc is heard on a slow machine
-    /// as well; the result does not depend on their sizes.
     fn prefill(&mut self, prompt: &[u32], sink: &mut dyn Sink) -> Result<usize, EngineError> {
-        const QUICK_US: u64 = 200_000;
-        let clock = self.clock;
-        let batch = self.engine.batch();
-        let (mut limit, mut asked) = (4, clock.micros());
+        let mut pace = Pace::new(self.clock, self.engine.batch());
         self.engine.prefill(prompt, |done| {
-            let now = clock.micros();
-            if done > 0 && now - asked < QUICK_US {
-                limit = (2 * limit).min(batch);
-            } else if now - asked > 4 * QUICK_US {
-                limit = (limit / 2).max(1);
-            }
-            asked = now;
+            let limit = pace.next_batch();
             sink.reading(done, prompt.len());
             sink.go_on().then_some(limit)
         })

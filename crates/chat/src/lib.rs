@@ -26,6 +26,7 @@ mod keyboard;
 mod keys;
 mod menu;
 mod model_files;
+mod pace;
 mod progress;
 mod qr;
 mod screen;

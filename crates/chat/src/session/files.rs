@@ -5,6 +5,7 @@ use crate::chats::{self, MAX_NAME, PLACES, SavedChat};
 use crate::console::write_styled;
 use crate::conversation::Turn;
 use crate::grammar::MAX_GRAMMAR_BYTES;
+use crate::pace::Pace;
 use crate::storage::{Storage, StorageError};
 use crate::text::{self, Text};
 use crate::{Console, Grammar, Progress, Style};
@@ -191,7 +192,7 @@ impl Session<'_> {
         let Ok(Some(saved)) = chats::load(storage, "") else { return };
         let Some(last) = saved.turns.last() else { return };
         let turns = self.turns_text(saved.turns.len());
-        let values: [&dyn core::fmt::Display; 3] = [&turns, &saved.model, &quoted(&last.user)];
+        let values: [&dyn core::fmt::Display; 3] = [&turns, &saved.model, &quoted(last.question())];
         self.tell(console, Style::Note, text::RESUME, &values);
         self.chat.last_chat = Some(saved);
     }
@@ -225,7 +226,9 @@ impl Session<'_> {
         }
         self.encode_turns();
         if let Some(turn) = self.chat.turns.last() {
-            write_styled(console, Style::Input, &format!("> {}\n", turn.user));
+            let question = turn.question();
+            let before = if question == turn.user.trim() { "" } else { "… " };
+            write_styled(console, Style::Input, &format!("> {before}{question}\n"));
             let answer = super::without_controls(&turn.answer).trim_end().to_string();
             console.write(&format!("{answer}\n"));
         }
@@ -248,11 +251,11 @@ impl Session<'_> {
         let label = text::RECOMPUTING.get(self.language());
         let mut progress =
             Progress::counting(label, (wanted.len() - kept) as u64, self.language(), self.clock);
-        let batch = self.engine.batch();
+        let mut pace = Pace::new(self.clock, self.engine.batch());
         // Whatever goes wrong here, the next turn says.
         let computed = self.engine.prefill(&wanted[kept..], |done| {
             progress.show(console, done as u64);
-            (!console.interrupted()).then_some(batch)
+            (!console.interrupted()).then(|| pace.next_batch())
         });
         progress.end(console, computed.unwrap_or(0) as u64);
     }

@@ -4,6 +4,7 @@ use super::{Session, on_one_line};
 use crate::bench::bench;
 use crate::console::write_styled;
 use crate::conversation::tokens;
+use crate::pace::Pace;
 use crate::progress::gauge;
 use crate::settings::{Choice, not_a_setting};
 use crate::{Console, Style, Theme, bytes_text, qr, text};
@@ -61,7 +62,7 @@ impl Session<'_> {
         let mut out = self.line(text::CONTEXT_LINE, &values);
         for turn in self.told_turns() {
             let count = format!("{:>6}", tokens(core::slice::from_ref(turn)).count());
-            let user: String = on_one_line(&turn.user).take(60).collect();
+            let user: String = on_one_line(turn.question()).take(60).collect();
             out += &self.line(text::CONTEXT_TURN, &[&count, &user]);
         }
         out
@@ -133,8 +134,8 @@ impl Session<'_> {
         let same = self.hold_common(&wanted[..begin]);
         let fault = |e: EngineError| e.to_string();
         if same < begin - 1 {
-            // Small batches, so that Esc is heard.
-            let go_on = |_| (!console.interrupted()).then_some(4);
+            let mut pace = Pace::new(self.clock, self.engine.batch());
+            let go_on = |_| (!console.interrupted()).then(|| pace.next_batch());
             let computed = self.engine.prefill(&wanted[same..begin - 1], go_on).map_err(fault)?;
             if computed < begin - 1 - same {
                 self.tell(console, Style::Note, text::STOPPED, &[]);

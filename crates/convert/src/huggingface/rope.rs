@@ -13,7 +13,8 @@ pub(super) enum Scaling {
 }
 
 /// Llama 3.1's stretching: slow rotations are divided by `factor`, fast ones stay, and between the
-/// two the divisor goes over (`_compute_llama3_parameters` of transformers' modeling_rope_utils.py).
+/// two the divisor goes over (`_compute_llama3_parameters` of transformers'
+/// modeling_rope_utils.py).
 #[derive(Clone, Copy)]
 pub(super) struct Llama3 {
     factor: f64,

@@ -69,6 +69,8 @@ impl Run<'_> {
         progress.set_position(begun);
         progress.reset_eta();
         let interrupted = interrupts()?;
+        // Seconds that validation and what goes with it take.
+        let mut aside = 0.0;
         loop {
             let step = trainer.steps_done();
             if interrupted.load(Ordering::Relaxed) && step < steps {
@@ -83,6 +85,7 @@ impl Run<'_> {
                 std::process::exit(INTERRUPTED_CODE);
             }
             let due = |every: u64| step.is_multiple_of(every) || step == steps;
+            let paused = Instant::now();
             let val_loss =
                 if due(self.recipe.every) { trainer.validate(self.corpus)? } else { None };
             if due(self.recipe.every) {
@@ -99,6 +102,7 @@ impl Run<'_> {
                 let text =
                     sample(&start.model, &start.tokenizer, (self.kernels, self.threads), seed)?;
                 samples.push(Sample { step, text })?;
+                aside = paused.elapsed().as_secs_f64();
             }
             if due(self.recipe.save_every) && step > begun {
                 log.flush()?;
@@ -118,7 +122,9 @@ impl Run<'_> {
             if due(self.recipe.every) {
                 report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
             }
-            self.show(&row, tokens, &progress, samples.all.last())?;
+            let stops = (steps - step).div_ceil(self.recipe.every.max(1)) as f64;
+            let left = (steps - step) as f64 * tokens / row.tok_s + stops * aside;
+            self.show(&row, left / 60.0, &progress, samples.all.last())?;
             if step == steps || tired {
                 break;
             }
@@ -151,7 +157,7 @@ impl Run<'_> {
     fn show(
         &self,
         row: &Row,
-        tokens: f64,
+        left: f64,
         progress: &ProgressBar,
         sample: Option<&Sample>,
     ) -> Result<()> {
@@ -162,7 +168,6 @@ impl Run<'_> {
             return Ok(writeln!(out, "{}", row.json()).and_then(|()| out.flush())?);
         }
         let Some(sample) = sample.filter(|sample| sample.step == row.step) else { return Ok(()) };
-        let left = (self.recipe.steps - row.step) as f64 * tokens / row.tok_s / 60.0;
         let val_loss = row.val_loss.map_or(String::from("–"), |loss| format!("{loss:.4}"));
         let line = format!(
             "step {:>6}  training {:.4}  validation {val_loss}  {:.0} tokens/s  {left:.0} min left",

@@ -7,9 +7,15 @@ use crate::vocabulary::SPACE;
 use serde_json::{Value, json};
 
 /// Llama 3's words.
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const LLAMA3: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|",
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
 /// Qwen 2's words.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+const QWEN2: &str = concat!(
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|",
+    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+);
 
 /// What happens to text before merges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +84,7 @@ impl Rules {
         Ok(Self::ByteLevel { pre })
     }
 
-    /// The rules by llama.cpp's name, or `None` where Hugging Face's form of them is not known here.
+    /// The rules by llama.cpp's name, or `None` where Hugging Face's form is not known here.
     pub(super) fn of_pre(name: &str) -> Option<Self> {
         let (pre, _) = BYTE_LEVEL.iter().find(|(pre, _)| *pre == name)?;
         Some(Self::ByteLevel { pre })
