@@ -299,6 +299,11 @@ fn image_is_reproducible() {
         std::fs::read(path).unwrap()
     });
     assert!(images[0] == images[1]);
+    let mut twice = command(&["image", "-o", "none.img", "--efi"]);
+    let output = twice.arg(&efi).arg(&gguf).arg(&gguf).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("the image has a model of this name already"), "{stderr}");
     let mut nowhere = command(&["image", "-o", "/nonexistent/none.img", "--efi"]);
     let output = nowhere.arg(&efi).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

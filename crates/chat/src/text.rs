@@ -265,7 +265,7 @@ texts! {
     HELP_INCOGNITO: "writes nothing more; a booted PC forgets all at the end",
         "n'écrit plus rien ; un PC démarré oublie tout à la fin";
     HELP_READ: "puts a text file of the stick before the next question, behind those read before",
-        "place un fichier texte de la clé avant la prochaine question";
+        "place un fichier texte avant la prochaine question, après ceux déjà lus";
     HELP_MODELS: "changes the model and keeps the conversation",
         "change de modèle et garde la conversation";
     HELP_CONTEXT: "shows what fills the context", "montre ce qui remplit le contexte";

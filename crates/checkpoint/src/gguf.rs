@@ -357,7 +357,10 @@ impl<'a> Gguf<'a> {
     /// Entries of the vocabulary: the rows of the embeddings, which the tokenizer must agree with.
     fn vocab_size(&self) -> Result<usize, Error> {
         let embedding = self.tensors.iter().find(|t| t.name == "token_embd.weight");
-        let embedding = self.need("of tensor token_embd.weight", embedding)?;
+        let embedding = embedding.ok_or_else(|| match self.tensors.len() {
+            0 => Error::value("number of tensors", 8, "a model's", "none: a vocabulary alone"),
+            _ => Error::Missing { what: String::from("tensor token_embd.weight") },
+        })?;
         let rows = embedding.dims[1];
         in_range("rows of token_embd.weight", rows, caps::VOCAB, embedding.at)?;
         if let Some(tokens) = self.array("tokenizer.ggml.tokens")?

@@ -227,6 +227,8 @@ fn overlapping_missing_and_absurd_tensors_are_refused() {
     let at = find(b"blk.4.attn_q.weight");
     control[at + 1..at + 3].copy_from_slice(b"\x1b\n");
     assert!(message(&control).lines().count() == 1 && !message(&control).contains('\u{1b}'));
+    let Some(vocabulary) = read("gguf-vocab/ggml-vocab-llama-spm.gguf") else { return };
+    assert!(message(&vocabulary).contains("found none: a vocabulary alone"));
 }
 
 /// A real file, overwritten at some places and cut short.

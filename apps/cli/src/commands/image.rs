@@ -68,7 +68,13 @@ fn add_model(entries: &mut Vec<Entry>, file: &ModelFile) -> Result<()> {
         is_model_name(&name),
         "{name}: on the stick a model is known by .gguf or .bin at its end"
     );
-    entries.push(Entry::new(format!("models/{name}"), Content::File(loaded.path.clone())));
+    let path = format!("models/{name}");
+    ensure!(
+        !entries.iter().any(|entry| entry.path.eq_ignore_ascii_case(&path)),
+        "{}: the image has a model of this name already",
+        file.model.display()
+    );
+    entries.push(Entry::new(path, Content::File(loaded.path.clone())));
     if let Some(tokenizer) = loaded.tokenizer_file() {
         let [own, _] = tokenizer_names(&name);
         entries.push(Entry::new(format!("models/{own}"), Content::File(tokenizer)));

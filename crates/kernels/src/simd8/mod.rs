@@ -11,6 +11,18 @@
 //! at offsets that the loop bounds keep inside.
 #![allow(clippy::duplicate_mod, reason = "one text for several kinds of registers")]
 
+/// Functions that do one thing with both halves of eight lanes, made by the `functions!` that
+/// `registers.rs` has.
+macro_rules! both_halves {
+    ($($name:ident($($x:ident),*): $from:ident -> $to:ident = $one:expr;)*) => {
+        functions! {$(
+            fn $name($($x: $from),*) -> $to {
+                $to($one($($x.0),*), $one($($x.1),*))
+            }
+        )*}
+    };
+}
+
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod avx2;
 #[cfg(target_arch = "aarch64")]

@@ -48,17 +48,6 @@ macro_rules! functions {
     )*};
 }
 
-/// The same for functions that do one thing with both halves.
-macro_rules! both_halves {
-    ($($name:ident($($x:ident),*): $from:ident -> $to:ident = $one:expr;)*) => {
-        functions! {$(
-            fn $name($($x: $from),*) -> $to {
-                $to($one($($x.0),*), $one($($x.1),*))
-            }
-        )*}
-    };
-}
-
 both_halves! {
     add(a, b): Floats -> Floats = vaddq_f32;
     sub(a, b): Floats -> Floats = vsubq_f32;
