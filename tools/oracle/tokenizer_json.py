@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""tokenizer.json as PyPI's `tokenizers` writes and reads it: what crates/convert is held against.
+"""tokenizer.json as Hugging Face's `tokenizers` writes and reads it: what crates/convert is held
+against.
 
   tokenizer_json.py record [DATA]      writes crates/convert/tests/data/tokenizer_json
   tokenizer_json.py check FOLDER GGUF  encodes texts with FOLDER/tokenizer.json, which `llamaboot

@@ -30,7 +30,7 @@ impl<'c> Pace<'c> {
     /// How many tokens the next batch may have, which begins now.
     pub(crate) fn next_batch(&mut self) -> usize {
         let now = self.clock.micros();
-        match self.begun.map(|begun| now - begun) {
+        match self.begun.map(|begun| now.saturating_sub(begun)) {
             Some(0..QUICK_US) => self.limit = (2 * self.limit).min(self.most),
             Some(QUICK_US..=SLOW_US) | None => {}
             Some(_) => self.limit = (self.limit / 2).max(1),

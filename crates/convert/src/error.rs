@@ -2,7 +2,7 @@
 
 use llamaboot_tokenizer::MetadataError;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Why a model cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,14 @@ pub enum Error {
         expected: String,
         /// What is there.
         found: String,
+    },
+    /// A fault of a file with a name.
+    #[error("{path}: {fault}", path = path.display())]
+    In {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: Box<Error>,
     },
     /// The model does not fit this machine.
     #[error("the weights as f32: no memory for {bytes} bytes")]
@@ -51,13 +59,16 @@ impl Error {
         Self::Value { what, expected: one_line(expected), found }
     }
 
-    /// The same with the file's name in front, where it is a fault of what the file holds.
+    /// The same with the file's name in front, where it does not have one already.
     pub(crate) fn within(self, path: &Path) -> Self {
         match self {
             Self::Value { what, expected, found } => {
                 Self::Value { what: format!("{}: {what}", path.display()), expected, found }
             }
-            other => other,
+            Self::Checkpoint(_) | Self::Tokenizer(_) => {
+                Self::In { path: path.into(), fault: Box::new(self) }
+            }
+            Self::Io(_) | Self::In { .. } | Self::Memory { .. } => self,
         }
     }
 }

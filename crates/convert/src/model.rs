@@ -15,7 +15,8 @@ pub struct Model {
     /// `(layout.n_params())`, in llama2.c's order; rows of `wq` and `wk` as llama2.c and llama.cpp
     /// have them (rotary pairs side by side).
     pub weights: Vec<f32>,
-    /// Llama 3's divisors of the rotary frequencies, `(head_dim / 2)`. Only a GGUF holds them.
+    /// Llama 3's divisors of the rotary frequencies, `(head_dim / 2)`. A llama2.c `.bin` holds
+    /// none.
     pub rope_divisors: Option<Vec<f32>>,
     /// What the ids stand for.
     pub vocabulary: Vocabulary,

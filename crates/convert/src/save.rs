@@ -95,6 +95,11 @@ pub fn save(
             Err(why) => notes.push(format!("no tokenizer.bin is written: {why}")),
         }
     }
+    if target.format() == Format::Safetensors {
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let written: Vec<PathBuf> = parts.iter().map(|(path, _)| path.clone()).collect();
+        huggingface::tokenizer::refuse_strangers(folder, &written)?;
+    }
     let in_place = |(path, part): (PathBuf, Partial)| Ok((path, part.put_in_place()?));
     let files = parts.into_iter().map(in_place).collect::<io::Result<_>>()?;
     Ok(Saved { files, notes })

@@ -10,9 +10,9 @@ use llamaboot_checkpoint::gguf::{Array, Gguf, RawEntry, Value};
 use llamaboot_tokenizer::{MAX_TOKENS, Piece, PieceKind, Pieces, Tokenizer};
 
 /// Ids that llama2.c has in its code; its byte tokens follow them.
-const UNKNOWN: u32 = 0;
-const BOS: u32 = 1;
-const EOS: u32 = 2;
+pub(crate) const UNKNOWN: u32 = 0;
+pub(crate) const BOS: u32 = 1;
+pub(crate) const EOS: u32 = 2;
 const FIRST_BYTE: usize = 3;
 
 /// What a model's ids stand for.
@@ -115,7 +115,12 @@ impl Vocabulary {
         match self {
             // llama.cpp's name for a model that has none.
             Self::None => keys.text(MODEL, "none"),
-            Self::Pieces(pieces) => push_pieces(keys, pieces),
+            Self::Pieces(pieces) => {
+                push_pieces(keys, pieces);
+                keys.u32("tokenizer.ggml.bos_token_id", BOS as usize);
+                keys.u32("tokenizer.ggml.eos_token_id", EOS as usize);
+                keys.bool("tokenizer.ggml.add_bos_token", true);
+            }
             Self::Gguf(gguf) => {
                 gguf.entries.iter().for_each(|e| keys.raw(&e.key, e.kind, &e.bytes));
             }
@@ -123,7 +128,7 @@ impl Vocabulary {
     }
 }
 
-/// The keys of pieces as a GGUF has them.
+/// The keys of pieces as a GGUF has them, but for BOS and EOS.
 pub(crate) fn push_pieces(keys: &mut Keys, Pieces(pieces): &Pieces) {
     let texts: Vec<Vec<u8>> = pieces.iter().map(gguf_text).collect();
     let scores: Vec<f32> = pieces.iter().map(|piece| piece.score).collect();
@@ -133,10 +138,7 @@ pub(crate) fn push_pieces(keys: &mut Keys, Pieces(pieces): &Pieces) {
     keys.texts("tokenizer.ggml.tokens", &texts);
     keys.f32s("tokenizer.ggml.scores", &scores);
     keys.i32s("tokenizer.ggml.token_type", &types);
-    keys.u32("tokenizer.ggml.bos_token_id", BOS as usize);
-    keys.u32("tokenizer.ggml.eos_token_id", EOS as usize);
     keys.u32("tokenizer.ggml.unknown_token_id", UNKNOWN as usize);
-    keys.bool("tokenizer.ggml.add_bos_token", true);
     keys.bool("tokenizer.ggml.add_eos_token", false);
     keys.bool("tokenizer.ggml.add_space_prefix", true);
 }
@@ -248,10 +250,10 @@ fn piece(((text, score), kind): ((&&[u8], Value<'_>), Value<'_>)) -> Option<Piec
 pub(crate) const SPACE: char = '\u{2581}';
 
 /// The byte of `<0xNN>`.
-fn byte_value(text: &[u8]) -> Option<u8> {
+pub(crate) fn byte_value(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"<0x")?.strip_suffix(b">")?;
-    let digits = std::str::from_utf8(digits).ok().filter(|digits| digits.len() == 2)?;
-    u8::from_str_radix(digits, 16).ok()
+    let is_byte = digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit);
+    u8::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_byte)?, 16).ok()
 }
 
 /// The text of a piece as a GGUF has it.
@@ -261,7 +263,7 @@ fn gguf_text(piece: &Piece) -> Vec<u8> {
         (PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused, text) => {
             // Only whole UTF-8 can hold U+2581; other bytes stay as they are.
             std::str::from_utf8(text)
-                .map_or_else(|_| text.to_vec(), |t| t.replace(' ', "\u{2581}").into_bytes())
+                .map_or_else(|_| text.to_vec(), |t| t.replace(' ', &SPACE.to_string()).into_bytes())
         }
         (_, text) => text.to_vec(),
     }

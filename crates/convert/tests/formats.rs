@@ -121,6 +121,8 @@ fn f32_files_have_the_same_logits() {
     assert!(written(&back, Format::Llama2c, WeightType::F32) == v0);
     let tokenizer = std::fs::read(folder.path().join("tokenizer.bin")).unwrap();
     assert!(tokenizer == read(TOKENIZER).unwrap());
+    // tokenizer.json, which is read first, says as much of this vocabulary.
+    assert!(back.vocabulary.pieces().unwrap().to_llama2c() == tokenizer);
 }
 
 /// The folder tests/data/hf: made by tools/oracle/huggingface.py.

@@ -1,4 +1,4 @@
-//! tokenizer.json against PyPI's `tokenizers`: recorded vocabularies and the ids that they give
+//! tokenizer.json against Hugging Face's `tokenizers`: recorded vocabularies and the ids that they give
 //! (tools/oracle/tokenizer_json.py), real vocabularies that go out and come back, and whatever else
 //! may stand in such a file.
 
@@ -134,7 +134,10 @@ fn real_vocabularies_go_round() {
     let others = ["gguf-vocab/ggml-vocab-gpt-2.gguf", "gguf-vocab/ggml-vocab-llama-spm.gguf"];
     let files = others.iter().filter_map(|file| read(file)).chain(smollm2);
     let inputs = ["smollm2/smollm2.tokenizer.inp", "tinyshakespeare/input.txt"];
-    let texts = inputs.map(|file| String::from_utf8(read(file).unwrap_or_default()).unwrap());
+    let Some(texts) = inputs.iter().map(|file| read(file)).collect::<Option<Vec<_>>>() else {
+        return;
+    };
+    let texts: Vec<String> = texts.into_iter().map(|t| String::from_utf8(t).unwrap()).collect();
     for bytes in files {
         let gguf = Gguf::parse(&bytes, bytes.len() as u64).unwrap();
         let expected = Tokenizer::from_metadata(&gguf).unwrap();
@@ -142,8 +145,6 @@ fn real_vocabularies_go_round() {
         let folder = tempfile::tempdir().unwrap();
         let notes = saved(&small(expected.vocab_size(), vocabulary), folder.path());
         assert_eq!(notes, [""; 0]);
-        // Where llama2.c's file could be written, it would be read first.
-        let _ = fs::remove_file(folder.path().join("tokenizer.bin"));
         let back = Model::read_safetensors(folder.path(), None).unwrap().vocabulary;
         let got = back.tokenizer().unwrap();
         assert_eq!((got.bos(), got.eos()), (expected.bos(), expected.eos()));
@@ -166,8 +167,8 @@ fn real_vocabularies_go_round() {
     }
 }
 
-/// Of several files the first counts: tokenizer.bin, tokenizer.json, tokenizer.model; one that is
-/// given goes before all. A template goes with each.
+/// Of several files the first counts: tokenizer.json, tokenizer.model, tokenizer.bin; one that is
+/// given goes before all. Template and ends go with each.
 #[test]
 fn one_file_counts() {
     let Some(bin) = read("stories260K/tok512.bin") else { return };
@@ -186,9 +187,19 @@ fn one_file_counts() {
     assert_eq!(vocabulary.pieces.unwrap(), Pieces::from_sentencepiece(&model).unwrap());
     let has = |key: &str| vocabulary.entries.iter().any(|entry| entry.key == key);
     assert!(has("tokenizer.chat_template"));
-    fs::write(place("tokenizer.bin"), b"no tokenizer").unwrap();
-    assert!(Model::read_safetensors(folder.path(), None).is_err());
+    fs::remove_file(place("tokenizer.model")).unwrap();
+    fs::write(place("tokenizer.bin"), &bin).unwrap();
+    assert_eq!(kind(None), "SentencePiece BPE");
     assert_eq!(kind(Some(json.as_bytes())), "byte-level BPE (llama-bpe)");
+    let settings = r#"{"eos_token": "ed", "add_bos_token": false}"#;
+    fs::write(place("tokenizer_config.json"), settings).unwrap();
+    let tokenizer = read(None).vocabulary.tokenizer().unwrap();
+    let ed = tokenizer.encode_continuation("ed");
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(1), Some(ed[0])));
+    assert!(ed.len() == 1 && !tokenizer.adds_bos());
+    // Its longest token has as many bytes as `{` is.
+    let mut bin = bin;
+    bin[0] = b'{';
     assert_eq!(kind(Some(&bin)), "SentencePiece BPE");
 }
 
@@ -218,12 +229,40 @@ fn settings_are_followed() {
     let path = folder.path().join("config.json");
     let mut config = json_of(&path);
     config["bos_token_id"] = json!(0);
-    config["eos_token_id"] = json!([1, 2]);
+    config["eos_token_id"] = json!(300);
     fs::write(&path, config.to_string()).unwrap();
+    let more = r#"{"eos_token_id": [300, 301], "bos_token_id": -1}"#;
+    fs::write(folder.path().join("generation_config.json"), more).unwrap();
     let model = Model::read_safetensors(folder.path(), None).unwrap();
     let tokenizer = model.vocabulary.tokenizer().unwrap();
-    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(0), Some(1)));
-    assert!(tokenizer.is_end(2), "by its text");
+    assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(0), Some(300)));
+    assert!(tokenizer.is_end(301) && !tokenizer.is_end(302));
+    config["eos_token_id"] = json!(99_999);
+    fs::write(&path, config.to_string()).unwrap();
+    let message = Model::read_safetensors(folder.path(), None).unwrap_err().to_string();
+    assert!(message.contains("config.json: eos_token_id: expected an id below 512"), "{message}");
+
+    // transformers wrote 1 into every config.json; what goes before a text is another token here.
+    config["eos_token_id"] = json!(2);
+    config["bos_token_id"] = json!(1);
+    fs::write(&path, config.to_string()).unwrap();
+    let model = Model::read_safetensors(folder.path(), None).unwrap();
+    assert_eq!(model.vocabulary.tokenizer().unwrap().bos(), Some(0));
+}
+
+/// A model is not written beside what belongs to another, which would be read with it.
+#[test]
+fn other_models_files_are_not_mixed() {
+    let pieces = read_back(&[("tokenizer.json", &recorded("sentencepiece.json"))]).unwrap();
+    let bytes = read_back(&[("tokenizer.json", &recorded("smollm.json"))]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    saved(&pieces, folder.path());
+    saved(&pieces, folder.path());
+    let before = fs::read(folder.path().join("tokenizer.json")).unwrap();
+    let target = Target::new(Format::Safetensors, Some(WeightType::F16)).unwrap();
+    let error = save(&bytes, folder.path(), target, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("without other models' files") && error.contains("tokenizer.bin"));
+    assert_eq!(fs::read(folder.path().join("tokenizer.json")).unwrap(), before);
 }
 
 /// transformers left out the pairs of the first piece for years: sentencepiece's encoding is taken.
@@ -280,6 +319,15 @@ fn llama_3s_rotary_scaling_is_read_and_written() {
     let back = tempfile::tempdir().unwrap();
     saved(&model, back.path());
     assert_eq!(json_of(&back.path().join("config.json"))["rope_scaling"], scaling);
+    // As transformers 5 has it, base and all.
+    config["rope_parameters"] = scaling.clone();
+    config["rope_parameters"]["rope_theta"] = config["rope_theta"].take();
+    config["rope_scaling"].take();
+    fs::write(&path, config.to_string()).unwrap();
+    let newer = Model::read_safetensors(folder.path(), None).unwrap();
+    assert_eq!(newer.rope_divisors, model.rope_divisors);
+    assert_eq!(newer.config.rope_base, 500_000.0);
+    config["rope_scaling"] = scaling;
     config["rope_scaling"]["high_freq_factor"] = json!(1.0);
     fs::write(&path, config.to_string()).unwrap();
     let message = Model::read_safetensors(folder.path(), None).unwrap_err().to_string();
@@ -292,7 +340,7 @@ fn llama_3s_rotary_scaling_is_read_and_written() {
 fn message(json: &str) -> String {
     let error = read_back(&[("tokenizer.json", json)]).unwrap_err().to_string();
     assert!(!error.contains('\n'), "{error}");
-    assert!(error.contains("tokenizer.json") || error.contains("tokenizer."), "{error}");
+    assert_eq!(error.matches("tokenizer.json").count(), 1, "{error}");
     error
 }
 
@@ -312,9 +360,10 @@ fn other_tokenizers_are_refused() {
         (&bytes, r#""merges": ["#, r#""merges": ["ab","#, "expected two texts without spaces"),
         (&bytes, r#""<|eot_id|>": 2"#, r#""<|eot_id|>": 1"#, "token 1: expected one text"),
         (&bytes, r#""<|eot_id|>": 2"#, r#""<|eot_id|>": 512"#, "expected an id below 512"),
-        (&bytes, r#""model": {"#, r#""model": 7, "m": {"#, "tokenizers' format"),
+        (&bytes, r#""model": {"#, r#""model": 7, "m": {"#, "format of Hugging Face's tokenizers"),
         (&pieces, r#""prepend": "▁""#, r#""prepend": "_""#, "Llama 2's rules for spaces"),
         (&pieces, r#"["▁t", "h"]"#, r#"["▁t", "q"]"#, "expected pairs that make a token"),
+        (&pieces, r#"["h", "e"], "#, r#"["h", "e"], ["▁", "t"], "#, "each token together"),
         (&pieces, r#"["▁th", "e"], "#, "", r#"found no "▁th" "e""#),
         (&pieces, r#"["▁", "t"], ["h", "e"], "#, "", r#"found no "h" "e""#),
     ];
@@ -323,9 +372,11 @@ fn other_tokenizers_are_refused() {
         let message = message(&file.replacen(from, to, 1));
         assert!(message.contains(expected), "{to}: {message}");
     }
-    assert!(message("[]").contains("tokenizers' format"));
+    assert!(message("[]").contains("format of Hugging Face's tokenizers"));
+    let long = pieces.replacen(r#""▁t":"#, &format!("\"{}\":", "a".repeat(400_000)), 1);
+    assert!(message(&long).contains("expected at most 4096 bytes"));
     let deep = format!("{{\"model\": {}", "[".repeat(100_000));
-    assert!(message(&deep).contains("tokenizers' format"));
+    assert!(message(&deep).contains("format of Hugging Face's tokenizers"));
 }
 
 proptest! {

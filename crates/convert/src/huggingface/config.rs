@@ -2,7 +2,7 @@
 //! configuration_llama.py where it has some, and written in full.
 
 use super::rope::{self, Llama3, Scaling};
-use super::tokenizer::SpecialIds;
+use super::special::SpecialIds;
 use crate::{Error, Model, Target, WeightType};
 use llamaboot_checkpoint::{Config, RopeScaling, caps};
 use serde_json::{Map, Value, json};
@@ -21,16 +21,19 @@ pub(super) struct Described {
 pub(super) fn read(json: &[u8]) -> Result<Described, Error> {
     let root: Value = serde_json::from_slice(json)
         .map_err(|e| Error::value("config.json", "a JSON object", e))?;
-    let Value::Object(root) = root else {
+    let Value::Object(root) = &root else {
         return Err(Error::value("config.json", "a JSON object", "another value"));
     };
-    let fields = Fields(&root);
+    let fields = Fields(root);
     fields.only("model_type", &json!("llama"))?;
     fields.only("hidden_act", &json!("silu"))?;
     fields.only("attention_bias", &json!(false))?;
     fields.only("mlp_bias", &json!(false))?;
     let dim = fields.count("hidden_size", caps::DIM, None)?;
     let n_heads = fields.count("num_attention_heads", caps::HEADS, None)?;
+    if fields.float("partial_rotary_factor", Some(1.0))? != 1.0 {
+        return Err(Error::value("partial_rotary_factor", "1", "another number"));
+    }
     let (rope_base, scaling) = rope::read(&fields)?;
     let rope_scaling = match scaling {
         Scaling::Linear(factor) => RopeScaling::Linear(factor),
@@ -55,8 +58,7 @@ pub(super) fn read(json: &[u8]) -> Result<Described, Error> {
         Scaling::Llama3(scaling) => Some(scaling.divisors(&config)),
         Scaling::None | Scaling::Linear(_) => None,
     };
-    let ids =
-        SpecialIds { bos: fields.token_id("bos_token_id"), eos: fields.token_id("eos_token_id") };
+    let ids = SpecialIds::read(root, config.vocab_size)?;
     Ok(Described { config, tied, rope_divisors, ids })
 }
 
@@ -101,13 +103,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A token's id, or the first of several. What is no id counts as absent.
-    fn token_id(&self, key: &str) -> Option<u32> {
-        let value = self.get(key)?;
-        let first = value.as_array().map_or(Some(value), |ids| ids.first())?;
-        u32::try_from(first.as_u64()?).ok()
-    }
-
     pub(super) fn float(&self, key: &str, default: Option<f32>) -> Result<f32, Error> {
         match (self.get(key), default) {
             (Some(value), _) => {
@@ -126,7 +121,11 @@ impl<'a> Fields<'a> {
 pub(crate) fn config_json(model: &Model, target: Target) -> Result<String, Error> {
     let c = &model.config;
     let scaling = match (model.rope_divisors.as_deref(), c.rope_scaling) {
-        (Some(divisors), _) => {
+        (Some(_), RopeScaling::Linear(_)) => {
+            let found = "a linear factor and divisors (a GGUF can keep both)";
+            return Err(Error::value("rope_scaling in safetensors", "one rule", found));
+        }
+        (Some(divisors), RopeScaling::None) => {
             let found = "divisors that are not those of Meta's models (a GGUF can keep them)";
             let llama3 = Llama3::of(divisors, c).ok_or_else(|| {
                 Error::value("rope_scaling in safetensors", "none, linear or llama3", found)
@@ -165,6 +164,6 @@ pub(crate) fn config_json(model: &Model, target: Target) -> Result<String, Error
 }
 
 /// The f64 that prints as the f32 does: 1e-5, not 9.999999747378752e-6.
-fn shortest(x: f32) -> f64 {
+pub(super) fn shortest(x: f32) -> f64 {
     x.to_string().parse().unwrap_or(f64::from(x))
 }

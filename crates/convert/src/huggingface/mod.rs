@@ -14,6 +14,7 @@
 mod config;
 mod read;
 mod rope;
+mod special;
 pub(crate) mod tokenizer;
 mod write;
 
@@ -35,8 +36,8 @@ const INDEX_FILE: &str = "model.safetensors.index.json";
 pub(crate) const CONFIG_FILE: &str = "config.json";
 /// llama2.c's tokenizer, which llamaboot puts and looks for beside the weights.
 pub(crate) const TOKENIZER_FILE: &str = "tokenizer.bin";
-/// Longest header of a safetensors file, config.json or index that is read, in bytes.
-const MAX_JSON_BYTES: u64 = 16 << 20;
+/// Longest of a folder's small files that is read, in bytes, and longest header of safetensors.
+const MAX_SMALL_BYTES: u64 = 16 << 20;
 
 /// A file that is meant to be short.
 fn small_file(path: &Path, max: u64) -> Result<Vec<u8>, Error> {

@@ -4,7 +4,7 @@
 //! so a file cannot ask for more than it has bytes; tensors are then read one by one.
 
 use super::{
-    CONFIG_FILE, FILE, INDEX_FILE, MAX_JSON_BYTES, config, dims, name, names_safetensors, our_row,
+    CONFIG_FILE, FILE, INDEX_FILE, MAX_SMALL_BYTES, config, dims, name, names_safetensors, our_row,
     small_file, tokenizer,
 };
 use crate::error::named;
@@ -29,7 +29,7 @@ impl Model {
         let (folder, files) = files_of(path)?;
         let config_path = folder.join(CONFIG_FILE);
         let config::Described { config, tied, rope_divisors, ids } =
-            config::read(&small_file(&config_path, MAX_JSON_BYTES)?)
+            config::read(&small_file(&config_path, MAX_SMALL_BYTES)?)
                 .map_err(|e| e.within(&config_path))?;
         let layout = Layout::new(&config, tied);
         let mut tensors = Tensors::open(&files, tied)?;
@@ -55,7 +55,7 @@ fn files_of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     if !index.exists() {
         return Ok((folder, vec![path.join(FILE)]));
     }
-    let bytes = small_file(&index, MAX_JSON_BYTES)?;
+    let bytes = small_file(&index, MAX_SMALL_BYTES)?;
     let names = shard_names(&bytes).map_err(|e| e.within(&index))?;
     Ok((folder, names.into_iter().map(|name| path.join(name)).collect()))
 }
@@ -202,8 +202,8 @@ fn header(file: &mut File, path: &Path) -> Result<(u64, Metadata), Error> {
     }
     file.read_exact(&mut raw).map_err(io)?;
     let len = u64::from_le_bytes(raw);
-    if len > MAX_JSON_BYTES.min(file_len - 8) {
-        let expected = format!("at most {}", MAX_JSON_BYTES.min(file_len - 8));
+    if len > MAX_SMALL_BYTES.min(file_len - 8) {
+        let expected = format!("at most {}", MAX_SMALL_BYTES.min(file_len - 8));
         return Err(wrong("length of the safetensors header", &expected, len.to_string()));
     }
     let mut json = vec![0; len as usize];

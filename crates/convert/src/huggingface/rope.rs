@@ -1,6 +1,6 @@
 //! How rotary embeddings are stretched to longer contexts: `rope_scaling` of config.json.
 
-use super::config::Fields;
+use super::config::{Fields, shortest};
 use crate::Error;
 use llamaboot_checkpoint::Config;
 use serde_json::{Value, json};
@@ -66,11 +66,12 @@ impl Llama3 {
         let close = |(a, b): (&f32, f32)| (a - b).abs() <= 1e-5 * b;
         divisors.iter().zip(metas.divisors(config)).all(close).then_some(metas)
     }
+
     /// As config.json has them.
     pub(super) fn json(self) -> Value {
         json!({
             "rope_type": "llama3",
-            "factor": self.factor,
+            "factor": shortest(self.factor as f32),
             "low_freq_factor": self.low_freq_factor,
             "high_freq_factor": self.high_freq_factor,
             "original_max_position_embeddings": self.original as u64,
@@ -78,26 +79,23 @@ impl Llama3 {
     }
 }
 
-/// `rope_theta` and `rope_scaling`, or both in `rope_parameters`, as transformers 5 writes them.
+/// `rope_theta` and `rope_scaling`; transformers 5 writes both in `rope_parameters`, and reads both
+/// from whichever of the two objects there is, the first one first.
 pub(super) fn read(fields: &Fields<'_>) -> Result<(f32, Scaling), Error> {
     let inner = |key: &str| match fields.get(key) {
         None => Ok(None),
-        Some(Value::Object(map)) => Ok(Some(Fields(map))),
+        Some(Value::Object(map)) => Ok(Some(Fields(map)).filter(|_| !map.is_empty())),
         Some(other) => Err(Error::value(key, "an object or null", other)),
     };
-    let parameters = inner("rope_parameters")?;
-    let base = match &parameters {
-        Some(parameters) if parameters.get("rope_theta").is_some() => {
-            parameters.float("rope_theta", None)?
-        }
-        _ => fields.float("rope_theta", Some(10_000.0))?,
+    let (scaling, parameters) = (inner("rope_scaling")?, inner("rope_parameters")?);
+    let Some(scaling) = scaling.or(parameters) else {
+        return Ok((fields.float("rope_theta", Some(10_000.0))?, Scaling::None));
     };
-    let Some(scaling) = inner("rope_scaling")?.or(parameters) else {
-        return Ok((base, Scaling::None));
-    };
+    let holder = if scaling.get("rope_theta").is_some() { &scaling } else { fields };
+    let base = holder.float("rope_theta", Some(10_000.0))?;
     let kind = scaling.get("rope_type").or_else(|| scaling.get("type"));
-    match kind.map(|kind| kind.as_str().unwrap_or_default()) {
-        None | Some("default") => Ok((base, Scaling::None)),
+    match kind.map_or(Some("default"), Value::as_str) {
+        Some("default") => Ok((base, Scaling::None)),
         Some("llama3") => Ok((base, Scaling::Llama3(Llama3::read(&scaling)?))),
         Some("linear") => {
             let factor = scaling.float("factor", None)?;
@@ -106,8 +104,9 @@ pub(super) fn read(fields: &Fields<'_>) -> Result<(f32, Scaling), Error> {
             }
             Ok((base, Scaling::Linear(factor)))
         }
-        Some(other) => {
-            Err(Error::value("rope_scaling", "none, linear or llama3", format!("{other:?}")))
+        _ => {
+            let found = kind.map(Value::to_string).unwrap_or_default();
+            Err(Error::value("rope_scaling", "none, linear or llama3", found))
         }
     }
 }

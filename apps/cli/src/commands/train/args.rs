@@ -55,7 +55,8 @@ pub(crate) struct Train {
     /// Go on with this model: a llama2.c .bin, a GGUF, or a safetensors folder
     #[arg(long, value_name = "CHECKPOINT")]
     pub(super) init: Option<PathBuf>,
-    /// tokenizer.bin or tokenizer.model [default: --init's own; else one learned from the text]
+    /// tokenizer.bin or tokenizer.model, with a folder also tokenizer.json [default: --init's own;
+    /// else one learned from the text]
     #[arg(long, value_name = "FILE", conflicts_with = "vocab")]
     pub(super) tokenizer: Option<PathBuf>,
     /// Tokens of a learned tokenizer [default: the preset's]

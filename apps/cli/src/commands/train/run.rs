@@ -70,7 +70,7 @@ impl Run<'_> {
         progress.reset_eta();
         let interrupted = interrupts()?;
         // Seconds that validation and what goes with it take.
-        let mut aside = 0.0;
+        let mut aside_s = 0.0;
         loop {
             let step = trainer.steps_done();
             if interrupted.load(Ordering::Relaxed) && step < steps {
@@ -102,7 +102,7 @@ impl Run<'_> {
                 let text =
                     sample(&start.model, &start.tokenizer, (self.kernels, self.threads), seed)?;
                 samples.push(Sample { step, text })?;
-                aside = paused.elapsed().as_secs_f64();
+                aside_s = paused.elapsed().as_secs_f64();
             }
             if due(self.recipe.save_every) && step > begun {
                 log.flush()?;
@@ -123,8 +123,8 @@ impl Run<'_> {
                 report::write(self.folder, self.recipe, &log.rows, &samples.all)?;
             }
             let stops = (steps - step).div_ceil(self.recipe.every.max(1)) as f64;
-            let left = (steps - step) as f64 * tokens / row.tok_s + stops * aside;
-            self.show(&row, left / 60.0, &progress, samples.all.last())?;
+            let left_s = (steps - step) as f64 * tokens / row.tok_s + stops * aside_s;
+            self.show(&row, left_s / 60.0, &progress, samples.all.last())?;
             if step == steps || tired {
                 break;
             }
@@ -157,7 +157,7 @@ impl Run<'_> {
     fn show(
         &self,
         row: &Row,
-        left: f64,
+        left_min: f64,
         progress: &ProgressBar,
         sample: Option<&Sample>,
     ) -> Result<()> {
@@ -170,7 +170,8 @@ impl Run<'_> {
         let Some(sample) = sample.filter(|sample| sample.step == row.step) else { return Ok(()) };
         let val_loss = row.val_loss.map_or(String::from("–"), |loss| format!("{loss:.4}"));
         let line = format!(
-            "step {:>6}  training {:.4}  validation {val_loss}  {:.0} tokens/s  {left:.0} min left",
+            "step {:>6}  training {:.4}  validation {val_loss}  {:.0} tokens/s  {left_min:.0} min \
+             left",
             row.step, row.train_loss, row.tok_s
         );
         // All of it is in samples.txt.

@@ -6,10 +6,19 @@
 //! Of pieces of equal score, here the first counts.
 
 use crate::Error;
+use crate::vocabulary::SPACE;
 use std::collections::{HashMap, HashSet};
 
+/// The most that the squares of the pieces' lengths in bytes may sum up to: a piece has as many
+/// pairs as characters. Llama 2's sum up to two million.
+const MAX_SQUARES: usize = 1 << 27;
+
 /// All pairs, the first one first. `pieces` are texts with their scores, in order of their ids.
-pub(super) fn of_scores<'a>(pieces: &[(&'a str, f32)]) -> Vec<(&'a str, &'a str)> {
+///
+/// # Errors
+/// Pieces so long that there would be too many.
+pub(super) fn of_scores<'a>(pieces: &[(&'a str, f32)]) -> Result<Vec<(&'a str, &'a str)>, Error> {
+    check_lengths(pieces.iter().map(|piece| piece.0))?;
     let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(n, p)| (p.0, n)).collect();
     let mut order: Vec<usize> = (0..pieces.len()).collect();
     order.sort_by(|&a, &b| pieces[b].1.total_cmp(&pieces[a].1));
@@ -19,49 +28,84 @@ pub(super) fn of_scores<'a>(pieces: &[(&'a str, f32)]) -> Vec<(&'a str, &'a str)
         merges.extend(splits(text).filter(|(a, b)| ids.contains_key(a) && ids.contains_key(b)));
         merges[first..].sort_by_key(|(a, b)| (ids[a], ids[b]));
     }
-    merges
+    Ok(merges)
 }
 
-/// Scores of `pieces`, texts in order of their ids, that merge as this list does.
+/// Scores of `pieces`, texts in order of their ids, that merge as this list does: 0, -1 and so on
+/// in the order of the list, then the pieces that nothing makes, as sentencepiece has them.
 ///
-/// Pieces whose pairs are mixed get the same score: transformers sorted by it alone for years. And
-/// it left out the pairs of the piece whose score is 0, the greatest: one piece may have none.
+/// Two habits of transformers are followed. Pieces of spaces have one score in Llama 2's vocabulary
+/// and were sorted by it alone, so their pairs are mixed. And for years it left out the pairs of
+/// the piece whose score is 0, the greatest: one piece may have none.
 ///
 /// # Errors
-/// A list that no scores make: a pair of pieces that makes a piece is not in it, or makes none.
+/// Pieces that are too long, and a list that no scores make: two pieces of pieces make one and are
+/// not in it, a pair makes none, or pairs of several pieces are mixed.
 pub(super) fn to_scores(pieces: &[&str], merges: &[(&str, &str)]) -> Result<Vec<f32>, Error> {
+    check_lengths(pieces.iter().copied())?;
     let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(n, &p)| (p, n)).collect();
     let known: HashSet<(&str, &str)> = merges.iter().copied().collect();
-    let id_of = |&(a, b): &(&str, &str)| {
+    let mut ranks = vec![None; pieces.len()];
+    let (mut rank, mut before) = (0, None);
+    // The pieces of spaces made last, one behind another.
+    let mut spaces = Vec::new();
+    for &(a, b) in merges {
         let made = ids.get([a, b].concat().as_str()).copied();
-        made.ok_or_else(|| {
+        let id = made.ok_or_else(|| {
             Error::value("merges", "pairs that make a token", format!("{a:?} {b:?}"))
-        })
-    };
-    let made: Vec<usize> = merges.iter().map(id_of).collect::<Result<_, _>>()?;
-    let mut last_of = vec![None; pieces.len()];
-    made.iter().enumerate().for_each(|(place, &id)| last_of[id] = Some(place));
-
-    let (mut score, mut end) = (-1.0, 0);
-    let mut scores = vec![None; pieces.len()];
-    for (place, &id) in made.iter().enumerate() {
-        if place > end {
-            score -= 1.0;
+        })?;
+        let is_spaces = pieces[id].chars().all(|c| c == SPACE);
+        if !is_spaces {
+            spaces.clear();
         }
-        end = end.max(last_of[id].unwrap_or(place));
-        scores[id] = Some(score);
+        if before.replace(id) == Some(id) {
+            continue;
+        }
+        if ranks[id].is_none() {
+            ranks[id] = Some(rank);
+            rank += 1;
+            spaces.extend(is_spaces.then_some(id));
+        } else if spaces.contains(&id) {
+            // Mixed with each other: all have one score.
+            let least = spaces.iter().filter_map(|&id| ranks[id]).min();
+            spaces.iter().for_each(|&id| ranks[id] = least);
+        } else {
+            let found = format!("{a:?} {b:?} behind those of other tokens");
+            return Err(Error::value("merges", "the pairs of each token together", found));
+        }
     }
-    let mut greatest = None;
+    let mut first = None;
     for (id, &text) in pieces.iter().enumerate() {
         let mut all = splits(text).filter(|(a, b)| ids.contains_key(a) && ids.contains_key(b));
         let Some((a, b)) = all.find(|pair| !known.contains(pair)) else { continue };
-        if scores[id].is_some() || greatest.replace(id).is_some() {
+        if ranks[id].is_some() || first.replace(id).is_some() {
             let expected = "every pair that makes a token, as sentencepiece merges";
             return Err(Error::value("merges", expected, format!("no {a:?} {b:?}")));
         }
-        scores[id] = Some(0.0);
     }
-    Ok(scores.into_iter().map(|of| of.unwrap_or(score - 1.0)).collect())
+    let begin = if first.is_some() { 1 } else { 0 };
+    let mut last = begin + rank;
+    let score = |(id, of): (usize, Option<u32>)| {
+        let rank = match of {
+            Some(rank) => begin + rank,
+            None if first == Some(id) => 0,
+            None => {
+                last += 1;
+                last - 1
+            }
+        };
+        -(rank as f32)
+    };
+    Ok(ranks.into_iter().enumerate().map(score).collect())
+}
+
+fn check_lengths<'a>(pieces: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+    let squares = pieces.fold(0_usize, |sum, text| sum.saturating_add(text.len() * text.len()));
+    if squares > MAX_SQUARES {
+        let expected = format!("tokens whose squared lengths sum up to {MAX_SQUARES} at most");
+        return Err(Error::value("tokens to merge", &expected, squares));
+    }
+    Ok(())
 }
 
 /// Every way to cut a text in two.

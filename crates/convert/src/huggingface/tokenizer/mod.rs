@@ -1,15 +1,17 @@
 //! The vocabulary beside a Hugging Face model: which of its files is read, and which are written.
 //!
 //! ```text
-//! tokenizer.bin           llama2.c's, which llamaboot writes where it can
-//! tokenizer.json          PyPI's tokenizers and transformers: vocabulary, merges, rules
+//! tokenizer.json          Hugging Face's tokenizers: vocabulary, merges, rules
 //! tokenizer.model         sentencepiece's
+//! tokenizer.bin           llama2.c's, which llamaboot writes where it can
 //! tokenizer_config.json   names of BOS and EOS, whether BOS is added, the chat template
 //! chat_template.jinja     the chat template, in newer folders
+//! generation_config.json  more ends
 //! ```
 //!
-//! The first of the first three that is there counts. tokenizer.json becomes the keys that a GGUF
-//! has (`tokenizer.ggml.*`), and is written from them.
+//! The first of the first three that is there counts: a tokenizer.bin says less of its tokens than
+//! the others. tokenizer.json becomes the keys that a GGUF has (`tokenizer.ggml.*`), and is written
+//! from them.
 
 mod merges;
 mod pre_tokenizer;
@@ -19,65 +21,107 @@ mod write;
 
 pub(crate) use write::files;
 
-use super::{TOKENIZER_FILE, small_file};
+use super::special::SpecialIds;
+use super::{MAX_SMALL_BYTES, TOKENIZER_FILE, small_file};
 use crate::keys::Keys;
-use crate::vocabulary::{GgufVocabulary, push_pieces};
+use crate::vocabulary::{BOS, EOS, GgufVocabulary, push_pieces};
 use crate::{Error, Vocabulary};
 use llamaboot_tokenizer::Pieces;
-use settings::Settings;
-use std::path::Path;
+use settings::{Settings, Special};
+use std::path::{Path, PathBuf};
 
 const JSON_FILE: &str = "tokenizer.json";
 const MODEL_FILE: &str = "tokenizer.model";
 const SETTINGS_FILE: &str = "tokenizer_config.json";
 const TEMPLATE_FILE: &str = "chat_template.jinja";
+const GENERATION_FILE: &str = "generation_config.json";
 /// Longest tokenizer.json that is read, in bytes. Llama 3's has 17 MB.
 const MAX_JSON_BYTES: u64 = 128 << 20;
 /// The key of a chat template in a GGUF.
 const TEMPLATE_KEY: &str = "tokenizer.chat_template";
 
-/// What config.json says of special tokens.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct SpecialIds {
-    pub(super) bos: Option<u32>,
-    pub(super) eos: Option<u32>,
+/// Every file that [`read`] may take.
+const FILES: [&str; 6] =
+    [JSON_FILE, MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE];
+
+/// Refuses a folder that holds a file of another vocabulary which is not among those `written`: it
+/// would be read with them.
+pub(crate) fn refuse_strangers(folder: &Path, written: &[PathBuf]) -> Result<(), Error> {
+    let mut others = FILES.iter().map(|name| folder.join(name));
+    match others.find(|path| path.exists() && !written.contains(path)) {
+        None => Ok(()),
+        Some(path) => {
+            let expected = "a folder without other models' files";
+            Err(Error::value(&folder.display().to_string(), expected, path.display()))
+        }
+    }
 }
 
-/// The vocabulary of a model with `vocab_size` ids: from the bytes given, a tokenizer.json or what
-/// [`Pieces::from_file`] takes, or else from the folder.
+/// The vocabulary of a model with `vocab_size` ids, whose config.json has `ids`: from the bytes
+/// given, a tokenizer.json or what [`Pieces::from_file`] takes, or else from the folder.
 pub(super) fn read(
     folder: &Path,
     given: Option<&[u8]>,
     vocab_size: usize,
-    ids: SpecialIds,
+    mut ids: SpecialIds,
 ) -> Result<Vocabulary, Error> {
-    let settings = Settings::read(folder)?;
-    let json_of = |bytes: &[u8]| read::vocabulary(bytes, vocab_size, &settings, ids);
+    let mut settings = Settings::read(folder, vocab_size)?;
+    ids.extend(std::mem::take(&mut settings.ids));
+    settings.ids = ids;
     if let Some(bytes) = given {
-        let is_json = bytes.trim_ascii_start().starts_with(b"{");
-        return if is_json { json_of(bytes) } else { pieces(Pieces::from_file(bytes)?, &settings) };
+        return match is_json(bytes) {
+            true => read::vocabulary(bytes, vocab_size, &settings),
+            false => of_pieces(Pieces::from_file(bytes)?, &settings),
+        };
     }
     let beside = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
-    if let Some(path) = beside(TOKENIZER_FILE) {
-        let bytes = small_file(&path, super::MAX_JSON_BYTES)?;
-        return pieces(Pieces::from_llama2c(&bytes)?, &settings);
-    }
     if let Some(path) = beside(JSON_FILE) {
         let bytes = small_file(&path, MAX_JSON_BYTES)?;
-        return json_of(&bytes).map_err(|e| e.within(&path));
+        return read::vocabulary(&bytes, vocab_size, &settings).map_err(|e| e.within(&path));
     }
     if let Some(path) = beside(MODEL_FILE) {
         let bytes = small_file(&path, llamaboot_tokenizer::MAX_MODEL_BYTES as u64)?;
-        return pieces(Pieces::from_sentencepiece(&bytes)?, &settings);
+        return of_pieces(Pieces::from_sentencepiece(&bytes)?, &settings);
+    }
+    if let Some(path) = beside(TOKENIZER_FILE) {
+        let bytes = small_file(&path, MAX_SMALL_BYTES)?;
+        return of_pieces(Pieces::from_llama2c(&bytes)?, &settings);
     }
     Ok(Vocabulary::None)
 }
 
-/// Pieces, and the chat template where there is one.
-fn pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
-    let Some(template) = &settings.chat_template else { return Ok(Vocabulary::Pieces(pieces)) };
+/// Whether a file is JSON: a tokenizer.bin may begin with the same byte, but not go on so.
+fn is_json(bytes: &[u8]) -> bool {
+    let inside = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    inside.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
+}
+
+/// Pieces, with the settings where those say more than a tokenizer.bin implies.
+fn of_pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
+    let id_of = |text: &str| pieces.0.iter().position(|piece| piece.text == text.as_bytes());
+    let special = settings.special(|text| id_of(text).map(|id| id as u32), None, true);
+    let implied = Special { bos: Some(BOS), eos: Some(EOS), eot: None, adds_bos: true };
+    let special = Special { bos: special.bos.or(implied.bos), ..special };
+    let special = Special { eos: special.eos.or(implied.eos), ..special };
+    if special == implied && settings.chat_template.is_none() {
+        return Ok(Vocabulary::Pieces(pieces));
+    }
     let mut keys = Keys::default();
     push_pieces(&mut keys, &pieces);
-    keys.text(TEMPLATE_KEY, template);
+    push_special(&mut keys, &special, settings);
     Ok(Vocabulary::Gguf(GgufVocabulary::of_keys(&keys)?))
+}
+
+/// The keys of settings.
+fn push_special(keys: &mut Keys, special: &Special, settings: &Settings) {
+    let ids = [("bos", special.bos), ("eos", special.eos), ("eot", special.eot)];
+    for (name, id) in ids {
+        if let Some(id) = id {
+            keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id as usize);
+        }
+    }
+    keys.bool("tokenizer.ggml.add_bos_token", special.adds_bos);
+    if let Some(template) = &settings.chat_template {
+        keys.text(TEMPLATE_KEY, template);
+    }
 }

@@ -67,7 +67,11 @@ impl Rules {
         }
         // Text that is typed is in this form as a rule; llama.cpp leaves it out as well.
         if !normalizer.is_null() && normalizer["type"] != "NFC" {
-            return Err(Error::value("normalizer", "none, or NFC", normalizer));
+            return Err(Error::value(
+                "normalizer without byte_fallback",
+                "none, or NFC",
+                normalizer,
+            ));
         }
         let unknown = || {
             let expected = "the rules of GPT-2, SmolLM, Llama 3 or Qwen 2";

@@ -1,17 +1,19 @@
-//! tokenizer.json (PyPI's `tokenizers`), turned into the keys of a GGUF.
+//! tokenizer.json (Hugging Face's `tokenizers`), turned into the keys of a GGUF.
 //!
 //! Of all that such a file can say, what models of the Llama family use is taken: BPE, byte-level
-//! with one of the [`Rules`] known, or SentencePiece's with byte fallback. All else is refused by
-//! name, but for `lstrip`, `rstrip` and `single_word` of special tokens, which are not followed
-//! (llama.cpp leaves them out of most GGUFs), and text is not brought into form NFC.
+//! with one of the [`Rules`] known, or SentencePiece's with byte fallback. Another model, other
+//! rules or merges are refused by name. What a GGUF cannot say is left out: the finer properties of
+//! special tokens (`lstrip`, `rstrip`, `single_word`, `normalized`), NFC, and what a post-processor
+//! does but put BOS before a text. Metaspace is taken for sentencepiece's rule, a space before any
+//! text; Hugging Face's adds none to a text that begins with one, nor ("first") behind a token.
 
 use super::pre_tokenizer::Rules;
 use super::settings::Settings;
-use super::{SpecialIds, TEMPLATE_KEY, merges};
+use super::{merges, push_special};
 use crate::keys::Keys;
-use crate::vocabulary::GgufVocabulary;
+use crate::vocabulary::{GgufVocabulary, byte_value};
 use crate::{Error, Vocabulary};
-use llamaboot_tokenizer::{MAX_TOKENS, PieceKind};
+use llamaboot_tokenizer::{MAX_TOKEN_BYTES, MAX_TOKENS, PieceKind};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -77,9 +79,8 @@ pub(super) fn vocabulary(
     json: &[u8],
     vocab_size: usize,
     settings: &Settings,
-    ids: SpecialIds,
 ) -> Result<Vocabulary, Error> {
-    let malformed = |e| Error::value("tokenizer.json", "PyPI's tokenizers' format", e);
+    let malformed = |e| Error::value("JSON", "the format of Hugging Face's tokenizers", e);
     let probe: Probe = serde_json::from_slice(json).map_err(malformed)?;
     if probe.model.kind.as_deref().unwrap_or("BPE") != "BPE" {
         let found = format!("{:?}", probe.model.kind.unwrap_or_default());
@@ -93,7 +94,6 @@ pub(super) fn vocabulary(
     let pairs = file.model.merges.iter().map(Merge::pair).collect::<Result<Vec<_>, _>>()?;
 
     let mut keys = Keys::default();
-    let of_text = |text: &Option<String>| tokens.id(text.as_deref()?);
     match rules {
         Rules::ByteLevel { pre } => {
             let lines: Vec<String> = pairs.iter().map(|(a, b)| format!("{a} {b}")).collect();
@@ -111,22 +111,12 @@ pub(super) fn vocabulary(
     keys.texts("tokenizer.ggml.tokens", &tokens.texts);
     let kinds: Vec<i32> = tokens.kinds.iter().map(|&kind| kind as i32).collect();
     keys.i32s("tokenizer.ggml.token_type", &kinds);
+    if let Some(id) = file.model.unk_token.as_deref().and_then(|text| tokens.id(text)) {
+        keys.u32("tokenizer.ggml.unknown_token_id", id as usize);
+    }
     let before = token_before_texts(&file.post_processor);
-    let special = [
-        ("bos", of_text(&settings.bos_token).or(ids.bos).or_else(|| tokens.id(before?))),
-        ("eos", of_text(&settings.eos_token).or(ids.eos)),
-        ("unknown", of_text(&file.model.unk_token)),
-    ];
-    for (name, id) in special {
-        if let Some(id) = id {
-            keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id as usize);
-        }
-    }
-    let adds_bos = settings.add_bos_token.unwrap_or(before.is_some());
-    keys.bool("tokenizer.ggml.add_bos_token", adds_bos);
-    if let Some(template) = &settings.chat_template {
-        keys.text(TEMPLATE_KEY, template);
-    }
+    let special = settings.special(|text| tokens.id(text), before, false);
+    push_special(&mut keys, &special, settings);
     let vocabulary = Vocabulary::Gguf(GgufVocabulary::of_keys(&keys)?);
     // Finds everything else that is wrong with it.
     vocabulary.tokenizer()?;
@@ -184,17 +174,24 @@ impl Tokens {
         let mut texts: Vec<Option<(&str, PieceKind)>> = vec![None; vocab_size];
         let unknown = file.model.unk_token.as_deref();
         for (text, &id) in &file.model.vocab {
+            if text.len() > MAX_TOKEN_BYTES {
+                let expected = format!("at most {MAX_TOKEN_BYTES} bytes");
+                return Err(Error::value(&format!("token {id}"), &expected, text.len()));
+            }
             let place = texts.get_mut(id as usize).ok_or_else(|| {
                 let expected = format!("an id below {vocab_size}, the model's number of tokens");
                 Error::value(&format!("token {text:?}"), &expected, id)
             })?;
             if let Some((other, _)) = place {
-                let found = format!("{other:?} and {text:?}");
+                let (first, second) = (text.as_str().min(other), text.as_str().max(other));
+                let found = format!("{first:?} and {second:?}");
                 return Err(Error::value(&format!("token {id}"), "one text", found));
             }
             let kind = match text.as_str() {
                 text if Some(text) == unknown => PieceKind::Unknown,
-                text if file.model.byte_fallback && is_byte(text) => PieceKind::Byte,
+                text if file.model.byte_fallback && byte_value(text.as_bytes()).is_some() => {
+                    PieceKind::Byte
+                }
                 _ => PieceKind::Normal,
             };
             *place = Some((text, kind));
@@ -233,20 +230,20 @@ impl Tokens {
     /// Scores that merge as these pairs do; 0 for what is never merged.
     fn scores(&self, pairs: &[(&str, &str)]) -> Result<Vec<f32>, Error> {
         let is_piece = |id: &usize| self.kinds[*id] == PieceKind::Normal;
+        // Text that is always a token of its own is never merged.
+        let makes_piece = |(a, b): &&(&str, &str)| {
+            let made = self.id(&[*a, *b].concat());
+            made.is_none_or(|id| is_piece(&(id as usize)))
+        };
+        let pairs: Vec<(&str, &str)> = pairs.iter().filter(makes_piece).copied().collect();
         let places: Vec<usize> = (0..self.texts.len()).filter(is_piece).collect();
         let pieces: Vec<&str> = places.iter().map(|&id| self.texts[id].as_str()).collect();
         let mut scores = vec![0.0; self.texts.len()];
-        for (id, score) in places.iter().zip(merges::to_scores(&pieces, pairs)?) {
+        for (id, score) in places.iter().zip(merges::to_scores(&pieces, &pairs)?) {
             scores[*id] = score;
         }
         Ok(scores)
     }
-}
-
-/// Whether this is the text of a byte's token, `<0x0A>`.
-fn is_byte(text: &str) -> bool {
-    let digits = text.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
-    digits.is_some_and(|digits| digits.len() == 2 && u8::from_str_radix(digits, 16).is_ok())
 }
 
 /// The text of the token that a template of the post-processor puts before a text.

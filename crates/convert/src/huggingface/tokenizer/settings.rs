@@ -1,13 +1,14 @@
 //! tokenizer_config.json and chat_template.jinja: which tokens are special, and how a chat is
 //! written out.
 
-use super::{SETTINGS_FILE, TEMPLATE_FILE};
+use super::{GENERATION_FILE, SETTINGS_FILE, TEMPLATE_FILE};
 use crate::Error;
-use crate::huggingface::{MAX_JSON_BYTES, small_file};
-use serde_json::{Value, json};
+use crate::huggingface::special::SpecialIds;
+use crate::huggingface::{MAX_SMALL_BYTES, small_file};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// What a folder says beside its vocabulary; empty where it says nothing.
+/// What a folder says beside its vocabulary and config.json; empty where it says nothing.
 #[derive(Default)]
 pub(super) struct Settings {
     /// The text of the token that begins a sequence.
@@ -18,24 +19,56 @@ pub(super) struct Settings {
     pub(super) add_bos_token: Option<bool>,
     /// Jinja.
     pub(super) chat_template: Option<String>,
+    /// What generation_config.json says.
+    pub(super) ids: SpecialIds,
+}
+
+/// Which tokens begin and end a text, in the end.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Special {
+    pub(super) bos: Option<u32>,
+    pub(super) eos: Option<u32>,
+    /// Another end.
+    pub(super) eot: Option<u32>,
+    pub(super) adds_bos: bool,
 }
 
 impl Settings {
+    /// With the ids of texts, what a post-processor puts before a text, and whether BOS goes there
+    /// where nothing says it.
+    pub(super) fn special(
+        &self,
+        id_of: impl Fn(&str) -> Option<u32>,
+        before: Option<&str>,
+        adds_bos: bool,
+    ) -> Special {
+        let named = |text: &Option<String>| id_of(text.as_deref()?);
+        let before = before.and_then(&id_of);
+        let bos = named(&self.bos_token).or(before).or(self.ids.bos);
+        let ends = named(&self.eos_token).into_iter().chain(self.ids.eos.iter().copied());
+        let ends: Vec<u32> = ends.collect();
+        let eos = ends.first().copied();
+        let adds_bos = self.add_bos_token.unwrap_or(adds_bos || before.is_some() && before == bos);
+        Special { bos, eos, eot: ends.into_iter().find(|&end| Some(end) != eos), adds_bos }
+    }
+
     /// Reads what there is.
-    pub(super) fn read(folder: &Path) -> Result<Self, Error> {
+    pub(super) fn read(folder: &Path, vocab_size: usize) -> Result<Self, Error> {
         let mut settings = Self::default();
-        let path = folder.join(SETTINGS_FILE);
-        if path.exists() {
-            let json: Value = serde_json::from_slice(&small_file(&path, MAX_JSON_BYTES)?)
-                .map_err(|e| Error::value("settings", "a JSON object", e).within(&path))?;
+        if let Some(json) = object(&folder.join(SETTINGS_FILE))? {
+            let json = Value::Object(json);
             settings.bos_token = token(&json["bos_token"]);
             settings.eos_token = token(&json["eos_token"]);
             settings.add_bos_token = json["add_bos_token"].as_bool();
             settings.chat_template = template(&json["chat_template"]);
         }
+        let path = folder.join(GENERATION_FILE);
+        if let Some(json) = object(&path)? {
+            settings.ids = SpecialIds::read(&json, vocab_size).map_err(|e| e.within(&path))?;
+        }
         let path = folder.join(TEMPLATE_FILE);
         if path.exists() {
-            let text = String::from_utf8(small_file(&path, MAX_JSON_BYTES)?);
+            let text = String::from_utf8(small_file(&path, MAX_SMALL_BYTES)?);
             let text = text.map_err(|e| Error::value("text", "UTF-8", e).within(&path))?;
             settings.chat_template = Some(text);
         }
@@ -64,6 +97,16 @@ impl Settings {
         }
         format!("{json:#}\n")
     }
+}
+
+/// The object in a file, where there is one.
+fn object(path: &Path) -> Result<Option<Map<String, Value>>, Error> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let json = serde_json::from_slice(&small_file(path, MAX_SMALL_BYTES)?)
+        .map_err(|e| Error::value("JSON", "an object", e).within(path))?;
+    Ok(Some(json))
 }
 
 /// A token's text, which may stand in an object with its properties.

@@ -3,14 +3,12 @@
 use super::pre_tokenizer::Rules;
 use super::settings::Settings;
 use super::{JSON_FILE, SETTINGS_FILE, TEMPLATE_KEY, merges};
+use crate::vocabulary::UNKNOWN;
 use crate::{Error, Model};
 use llamaboot_checkpoint::gguf::Gguf;
-use llamaboot_tokenizer::{GgufVocab, PieceKind};
+use llamaboot_tokenizer::{GgufVocab, PieceKind, Tokenizer};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-
-/// Ids as sentencepiece and llama2.c have them where a GGUF names none.
-const UNKNOWN: u32 = 0;
 
 #[derive(Serialize)]
 struct TokenizerJson<'a> {
@@ -70,7 +68,7 @@ pub(crate) fn files(model: &Model) -> Result<[(&'static str, String); 2], Error>
         version: "1.0",
         truncation: Value::Null,
         padding: Value::Null,
-        added_tokens: tokens.added(),
+        added_tokens: tokens.added(&tokenizer),
         normalizer,
         pre_tokenizer,
         post_processor: begins.map_or(Value::Null, post_processor),
@@ -86,7 +84,7 @@ pub(crate) fn files(model: &Model) -> Result<[(&'static str, String); 2], Error>
             ignore_merges: rules.ignores_merges(),
             vocab: tokens.texts.iter().zip(0..).map(|(&text, id)| (text, id)).collect(),
             merges: match rules {
-                Rules::SentencePiece { .. } => tokens.scored_merges(&vocab),
+                Rules::SentencePiece { .. } => tokens.scored_merges(&vocab)?,
                 Rules::ByteLevel { .. } => listed_merges(&vocab)?,
             },
         },
@@ -98,6 +96,7 @@ pub(crate) fn files(model: &Model) -> Result<[(&'static str, String); 2], Error>
         eos_token: text_of(tokenizer.eos()).map(String::from),
         add_bos_token: Some(tokenizer.adds_bos()),
         chat_template: gguf.text(TEMPLATE_KEY)?.map(String::from),
+        ..Settings::default()
     };
     Ok([(JSON_FILE, json + "\n"), (SETTINGS_FILE, settings.json(model.config.seq_len))])
 }
@@ -135,9 +134,10 @@ impl<'a> Tokens<'a> {
     }
 
     /// Tokens that are found in a text before it is merged.
-    fn added(&self) -> Vec<Value> {
+    fn added(&self, tokenizer: &Tokenizer) -> Vec<Value> {
         let token = |(id, &text): (usize, &&str)| {
-            let special = self.is(id, PieceKind::Control) || self.is(id, PieceKind::Unknown);
+            // Some are control tokens by their texts, whatever their file says.
+            let special = tokenizer.is_control(id as u32) || self.is(id, PieceKind::Unknown);
             (special || self.is(id, PieceKind::UserDefined)).then(|| {
                 json!({
                     "id": id,
@@ -154,7 +154,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// The pairs that scores imply.
-    fn scored_merges(&self, vocab: &GgufVocab<'_>) -> Vec<(&'a str, &'a str)> {
+    fn scored_merges(&self, vocab: &GgufVocab<'_>) -> Result<Vec<(&'a str, &'a str)>, Error> {
         let scores = vocab.scores.as_deref().unwrap_or_default();
         let pieces = self.texts.iter().zip(scores).enumerate();
         let pieces = pieces.filter(|(id, _)| self.is(*id, PieceKind::Normal));
