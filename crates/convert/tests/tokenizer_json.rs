@@ -363,7 +363,8 @@ fn other_tokenizers_are_refused() {
         (&bytes, r#""model": {"#, r#""model": 7, "m": {"#, "format of Hugging Face's tokenizers"),
         (&pieces, r#""prepend": "▁""#, r#""prepend": "_""#, "Llama 2's rules for spaces"),
         (&pieces, r#"["▁t", "h"]"#, r#"["▁t", "q"]"#, "expected pairs that make a token"),
-        (&pieces, r#"["h", "e"], "#, r#"["h", "e"], ["▁", "t"], "#, "each token together"),
+        (&pieces, r#"["h", "e"], "#, r#"["h", "e"], ["▁", "t"], "#, "expected each pair once"),
+        (&pieces, r#"["▁th", "e"], ["e", "d"], "#, r#"["e", "d"], ["▁th", "e"], "#, "together"),
         (&pieces, r#"["▁th", "e"], "#, "", r#"found no "▁th" "e""#),
         (&pieces, r#"["▁", "t"], ["h", "e"], "#, "", r#"found no "h" "e""#),
     ];

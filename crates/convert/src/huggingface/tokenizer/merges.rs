@@ -40,11 +40,15 @@ pub(super) fn of_scores<'a>(pieces: &[(&'a str, f32)]) -> Result<Vec<(&'a str, &
 ///
 /// # Errors
 /// Pieces that are too long, and a list that no scores make: two pieces of pieces make one and are
-/// not in it, a pair makes none, or pairs of several pieces are mixed.
+/// not in it, a pair makes none or is there twice, or pairs of several pieces are mixed.
 pub(super) fn to_scores(pieces: &[&str], merges: &[(&str, &str)]) -> Result<Vec<f32>, Error> {
     check_lengths(pieces.iter().copied())?;
     let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(n, &p)| (p, n)).collect();
     let known: HashSet<(&str, &str)> = merges.iter().copied().collect();
+    if known.len() != merges.len() {
+        let found = format!("{} of {} again", merges.len() - known.len(), merges.len());
+        return Err(Error::value("merges", "each pair once", found));
+    }
     let mut ranks = vec![None; pieces.len()];
     let (mut rank, mut before) = (0, None);
     // The pieces of spaces made last, one behind another.
