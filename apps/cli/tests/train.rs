@@ -325,6 +325,42 @@ fn a_run_is_resumed_only_as_itself() {
     refused(resume(&out, 1), "recipe.json");
 }
 
+/// A Hugging Face folder is the model that it was made of: training goes on with the same losses.
+/// What belongs to it is known again when the run is.
+#[test]
+fn a_hugging_face_folder_goes_on() {
+    let Some(bin) = data("stories260K/stories260K.bin") else { return };
+    let tokenizer = data("stories260K/tok512.bin").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (hf, text) = (folder.path().join("hf/"), folder.path().join("text.txt"));
+    let verse = std::fs::read_to_string(shakespeare().unwrap()).unwrap();
+    std::fs::write(&text, &verse[..20_000]).unwrap();
+    let mut convert = Command::new(env!("CARGO_BIN_EXE_llamaboot"));
+    convert.arg("convert").arg(&bin).arg(&hf).arg("--tokenizer").arg(&tokenizer);
+    finished(convert);
+    let run = |init: &Path, name: &str| {
+        let mut command = train();
+        command.arg("--init").arg(init).arg("--data").arg(&text);
+        command.arg("--out").arg(folder.path().join(name));
+        command.args("--steps 4 --batch 2 --context 32 --every 2 --json".split_whitespace());
+        command
+    };
+    let mut of_bin = run(&bin, "bin");
+    of_bin.arg("--tokenizer").arg(&tokenizer);
+    assert_eq!(losses(&finished(run(&hf, "folder"))), losses(&finished(of_bin)));
+
+    let out = folder.path().join("folder");
+    assert!(resume(&out, 1).output().unwrap().status.success());
+    std::fs::write(hf.join("generation_config.json"), "{\"eos_token_id\": 2}").unwrap();
+    let output = resume(&out, 1).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        told.contains("hf: the run began with sha256") || told.contains("hf/: the run"),
+        "{told}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}
+
 /// A disk that is full while a checkpoint is saved: the checkpoint before is whole, and the run goes
 /// on from it when there is room again.
 #[test]

@@ -17,7 +17,7 @@ pub(super) struct Recipe {
     pub(super) name: String,
     pub(super) data: PathBuf,
     pub(super) data_sha256: String,
-    /// Of `init` (of a folder's model.safetensors) and of `tokenizer`, where they are given.
+    /// Of `init` (of a list of a folder's files) and of `tokenizer`, where they are given.
     #[serde(default)]
     pub(super) source_sha256: Vec<String>,
     /// `None` where the run goes on with `init`.
@@ -186,14 +186,35 @@ fn absolute(path: Option<&Path>) -> Result<Option<PathBuf>> {
     Ok(path.map(std::path::absolute).transpose()?)
 }
 
-/// The sha256 of each file that is given.
+/// The sha256 of each source that is given.
 fn fingerprints(init: Option<&Path>, tokenizer: Option<&Path>) -> Result<Vec<String>> {
-    let files = [init, tokenizer].into_iter().flatten().map(|path| {
-        let file = if path.is_dir() { path.join("model.safetensors") } else { path.to_path_buf() };
-        let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
-        Ok(sha256(&bytes))
-    });
-    files.collect()
+    let sources = [init, tokenizer].into_iter().flatten();
+    sources.map(|path| if path.is_dir() { of_folder(path) } else { of_file(path) }).collect()
+}
+
+fn of_file(path: &Path) -> Result<String> {
+    Ok(sha256(&std::fs::read(path).with_context(|| path.display().to_string())?))
+}
+
+/// Of a list of a folder's files as `sha256sum` writes it: weights, config.json, vocabulary.
+fn of_folder(folder: &Path) -> Result<String> {
+    const KINDS: [&str; 5] = ["safetensors", "json", "model", "bin", "jinja"];
+    let name = || folder.display().to_string();
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(name)? {
+        let path = entry.with_context(name)?.path();
+        let kind = path.extension().and_then(|kind| kind.to_str()).unwrap_or_default();
+        if KINDS.contains(&kind) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let mut list = String::new();
+    for path in files {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        list += &format!("{}  {name}\n", of_file(&path)?);
+    }
+    Ok(sha256(list.as_bytes()))
 }
 
 /// Tokens of the tokenizer to learn.
