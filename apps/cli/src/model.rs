@@ -149,7 +149,8 @@ pub(crate) fn tell_notes(path: &Path, tokenizer: &Tokenizer) {
 pub(crate) fn weights(file: &ModelFile) -> Result<llamaboot_convert::Model> {
     let name = || file.model.display().to_string();
     if is_safetensors(&file.model) {
-        let tokenizer = file.tokenizer.as_deref().map(map).transpose()?;
+        let given = file.tokenizer.as_deref();
+        let tokenizer = given.map(|path| Ok::<_, anyhow::Error>((path, map(path)?))).transpose()?;
         return Ok(llamaboot_convert::Model::read_safetensors(&file.model, tokenizer)?);
     }
     let loaded = Loaded::open(file)?;
@@ -162,6 +163,10 @@ pub(crate) fn weights(file: &ModelFile) -> Result<llamaboot_convert::Model> {
         bytes_text(free)
     );
     let tokenizer = loaded.tokenizer_file().as_deref().map(map).transpose()?;
+    if tokenizer.is_some() {
+        // Its faults are told under its own name.
+        loaded.tokenizer()?;
+    }
     let regions = Regions::whole(loaded.bytes);
     llamaboot_convert::Model::read_checkpoint(&loaded.header, &regions, tokenizer)
         .with_context(name)

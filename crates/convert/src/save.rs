@@ -50,55 +50,55 @@ pub fn save(
     target: Target,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Saved, Error> {
-    let is_folder = target.format() == Format::Safetensors && !huggingface::names_safetensors(path);
-    let file = if is_folder {
-        std::fs::create_dir_all(path).map_err(|e| crate::error::named(path, e))?;
-        path.join(huggingface::FILE)
-    } else {
-        path.to_path_buf()
-    };
-    let small = |path: PathBuf, bytes: &[u8]| -> Result<_, Error> {
-        let partial = Partial::create(&path, |out| out.write_all(bytes))?;
-        Ok((path, partial))
-    };
+    let safetensors = target.format() == Format::Safetensors;
+    let is_folder = safetensors && !huggingface::names_safetensors(path);
+    let file = if is_folder { path.join(huggingface::FILE) } else { path.to_path_buf() };
     let mut notes: Vec<String> = gguf_note(model, target).into_iter().collect();
-    let mut parts = vec![(
-        file.clone(),
-        Partial::create(&file, |out| write(model, target, &mut Watched { out, done: 0, progress }))
-            .map_err(|e| e.within(&file))?,
-    )];
-    let mut has_tokenizer = false;
-    if target.format() == Format::Safetensors {
+    // What is short is made first, so that its faults cost no time and leave nothing behind.
+    let mut shorts: Vec<(PathBuf, Vec<u8>)> = Vec::new();
+    if safetensors {
         let config = huggingface::config_json(model, target)?;
-        parts.push(small(file.with_file_name(huggingface::CONFIG_FILE), config.as_bytes())?);
+        shorts.push((file.with_file_name(huggingface::CONFIG_FILE), config.into_bytes()));
         if !matches!(model.vocabulary, Vocabulary::None) {
             match huggingface::tokenizer::files(model) {
-                Ok(files) => {
-                    for (name, text) in files {
-                        parts.push(small(file.with_file_name(name), text.as_bytes())?);
-                    }
-                    has_tokenizer = true;
-                }
+                Ok(files) => shorts.extend(
+                    files.map(|(name, text)| (file.with_file_name(name), text.into_bytes())),
+                ),
                 Err(why) => notes.push(format!("no tokenizer.json is written: {why}")),
             }
         }
     }
     if target.format() == Format::Gguf && matches!(model.vocabulary, Vocabulary::None) {
-        notes.push(String::from(
-            "it has no tokenizer, without which it does not run: none was given",
-        ));
+        notes.push(String::from("it has no tokenizer, without which no text runs: none was given"));
     }
     if let Some(place) = tokenizer_file(&file, target.format()) {
         match model.vocabulary.pieces() {
-            Ok(pieces) => parts.push(small(place, &pieces.to_llama2c())?),
-            Err(_) if has_tokenizer => {}
+            Ok(pieces) => shorts.push((place, pieces.to_llama2c())),
+            // tokenizer.json is there, with config.json the second and the third.
+            Err(_) if shorts.len() > 1 => {}
             Err(why) => notes.push(format!("no tokenizer.bin is written: {why}")),
         }
     }
-    if target.format() == Format::Safetensors {
+    if safetensors {
         let folder = file.parent().unwrap_or(Path::new(""));
-        let written: Vec<PathBuf> = parts.iter().map(|(path, _)| path.clone()).collect();
+        let mut written: Vec<PathBuf> = shorts.iter().map(|(path, _)| path.clone()).collect();
+        written.push(file.clone());
         huggingface::tokenizer::refuse_strangers(folder, &written)?;
+    }
+    if is_folder {
+        std::fs::create_dir_all(path).map_err(|e| crate::error::named(path, e))?;
+    }
+    let small = |path: PathBuf, bytes: &[u8]| -> Result<_, Error> {
+        let partial = Partial::create(&path, |out| out.write_all(bytes))?;
+        Ok((path, partial))
+    };
+    let mut parts = vec![(
+        file.clone(),
+        Partial::create(&file, |out| write(model, target, &mut Watched { out, done: 0, progress }))
+            .map_err(|e| e.within(&file))?,
+    )];
+    for (path, bytes) in shorts {
+        parts.push(small(path, &bytes)?);
     }
     let in_place = |(path, part): (PathBuf, Partial)| Ok((path, part.put_in_place()?));
     let files = parts.into_iter().map(in_place).collect::<io::Result<_>>()?;

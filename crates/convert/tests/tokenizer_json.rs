@@ -177,7 +177,10 @@ fn one_file_counts() {
     let template = "{{ messages[0]['content'] }}";
     let folder = folder(&[("tokenizer.json", &json), ("chat_template.jinja", template)]);
     let place = |name: &str| folder.path().join(name);
-    let read = |given: Option<&[u8]>| Model::read_safetensors(folder.path(), given).unwrap();
+    let read = |given: Option<&[u8]>| {
+        let given = given.map(|bytes| (Path::new("given"), bytes));
+        Model::read_safetensors(folder.path(), given).unwrap()
+    };
     let kind = |given| read(given).vocabulary.tokenizer().unwrap().kind().to_string();
     fs::write(place("tokenizer.model"), &model).unwrap();
     assert_eq!(kind(None), "byte-level BPE (llama-bpe)");
@@ -231,12 +234,12 @@ fn settings_are_followed() {
     config["bos_token_id"] = json!(0);
     config["eos_token_id"] = json!(300);
     fs::write(&path, config.to_string()).unwrap();
-    let more = r#"{"eos_token_id": [300, 301], "bos_token_id": -1}"#;
+    let more = r#"{"eos_token_id": [300, 301, 302], "bos_token_id": -1}"#;
     fs::write(folder.path().join("generation_config.json"), more).unwrap();
     let model = Model::read_safetensors(folder.path(), None).unwrap();
     let tokenizer = model.vocabulary.tokenizer().unwrap();
     assert_eq!((tokenizer.bos(), tokenizer.eos()), (Some(0), Some(300)));
-    assert!(tokenizer.is_end(301) && !tokenizer.is_end(302));
+    assert!(tokenizer.is_end(301) && tokenizer.is_end(302) && !tokenizer.is_end(303));
     config["eos_token_id"] = json!(99_999);
     fs::write(&path, config.to_string()).unwrap();
     let message = Model::read_safetensors(folder.path(), None).unwrap_err().to_string();
@@ -260,9 +263,15 @@ fn other_models_files_are_not_mixed() {
     saved(&pieces, folder.path());
     let before = fs::read(folder.path().join("tokenizer.json")).unwrap();
     let target = Target::new(Format::Safetensors, Some(WeightType::F16)).unwrap();
-    let error = save(&bytes, folder.path(), target, &mut |_| {}).unwrap_err().to_string();
+    let refused = |path: &Path| save(&bytes, path, target, &mut |_| {}).unwrap_err().to_string();
+    let beside = refused(&folder.path().join("second.safetensors"));
+    assert!(beside.contains("found") && beside.contains("tokenizer.bin"), "{beside}");
+    let error = refused(folder.path());
     assert!(error.contains("without other models' files") && error.contains("tokenizer.bin"));
     assert_eq!(fs::read(folder.path().join("tokenizer.json")).unwrap(), before);
+    fs::remove_file(folder.path().join("tokenizer.bin")).unwrap();
+    let beside = refused(&folder.path().join("second.safetensors"));
+    assert!(beside.contains("model.safetensors"), "{beside}");
 }
 
 /// transformers left out the pairs of the first piece for years: sentencepiece's encoding is taken.
@@ -373,7 +382,13 @@ fn other_tokenizers_are_refused() {
         let message = message(&file.replacen(from, to, 1));
         assert!(message.contains(expected), "{to}: {message}");
     }
-    assert!(message("[]").contains("format of Hugging Face's tokenizers"));
+    assert!(message("[]").contains("format of Hugging Face's tokenizers, found"));
+    let bin = read("stories260K/stories260K.bin").unwrap_or_default();
+    if let Ok(header) = Header::parse(&Regions::whole(&bin)) {
+        let regions = Regions::whole(&bin);
+        let json = Model::read_checkpoint(&header, &regions, Some(bytes.as_bytes()));
+        assert!(json.unwrap_err().to_string().contains("found JSON; a tokenizer.json goes with"));
+    }
     let long = pieces.replacen(r#""▁t":"#, &format!("\"{}\":", "a".repeat(400_000)), 1);
     assert!(message(&long).contains("expected at most 4096 bytes"));
     let deep = format!("{{\"model\": {}", "[".repeat(100_000));

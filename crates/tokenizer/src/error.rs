@@ -10,6 +10,13 @@ use alloc::string::String;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// A tokenizer.json, or other JSON.
+    #[error(
+        "expected a tokenizer.bin or a tokenizer.model, found JSON; a tokenizer.json goes with its \
+         safetensors"
+    )]
+    Json,
+
     /// The file ends before the vocabulary is complete.
     #[error(
         "tokenizer.bin: ends at byte {offset} in token {token}: expected {expected} tokens, found \

@@ -45,6 +45,8 @@ pub struct GgufVocab<'a> {
     pub eos: Option<u32>,
     /// `tokenizer.ggml.eot_token_id`.
     pub eot: Option<u32>,
+    /// `tokenizer.ggml.eom_token_id`.
+    pub eom: Option<u32>,
     /// `tokenizer.ggml.unknown_token_id`.
     pub unknown: Option<u32>,
     /// `tokenizer.ggml.add_bos_token`.
@@ -211,7 +213,8 @@ fn finish(gguf: &GgufVocab, vocab: Vocab, model: Model, kind: String) -> Result<
     let eos = special_id("tokenizer.ggml.eos_token_id", gguf.eos, default(2), &vocab)?;
     let eot = special_id("tokenizer.ggml.eot_token_id", gguf.eot, None, &vocab)?;
 
-    let mut ends: Vec<u32> = eos.into_iter().chain(eot).collect();
+    let eom = special_id("tokenizer.ggml.eom_token_id", gguf.eom, None, &vocab)?;
+    let mut ends: Vec<u32> = eos.into_iter().chain(eot).chain(eom).collect();
     ends.extend(vocab.ids().filter(|&id| is_end_text(vocab.text(id))));
     ends.sort_unstable();
     ends.dedup();

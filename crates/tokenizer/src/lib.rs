@@ -50,7 +50,7 @@ pub use crate::error::Error;
 pub use crate::gguf::GgufVocab;
 pub use crate::metadata::MetadataError;
 pub use crate::pieces::{Piece, PieceKind, Pieces};
-pub use crate::sentencepiece_model::MAX_MODEL_BYTES;
+pub use crate::sentencepiece_model::{MAX_MODEL_BYTES, is_json};
 pub use crate::train::{TrainError, TrainOptions, train, training_part};
 
 /// The most tokens that a vocabulary may have. The largest that are in use have 262,144.
@@ -134,7 +134,7 @@ impl Tokenizer {
     /// As [`Tokenizer::from_llama2c`] and [`Tokenizer::from_sentencepiece`]; either has another
     /// number of tokens than `vocab_size`.
     pub fn from_file(bytes: &[u8], vocab_size: usize) -> Result<Tokenizer, Error> {
-        if !sentencepiece_model::is_model(bytes) {
+        if !sentencepiece_model::is_model(bytes)? {
             return Tokenizer::from_llama2c(bytes, vocab_size);
         }
         let tokenizer = Tokenizer::from_sentencepiece(bytes)?;
@@ -149,7 +149,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::from_file`].
     pub fn from_file_alone(bytes: &[u8]) -> Result<Tokenizer, Error> {
-        if sentencepiece_model::is_model(bytes) {
+        if sentencepiece_model::is_model(bytes)? {
             return Tokenizer::from_sentencepiece(bytes);
         }
         llama2c::read(bytes, llama2c::count(bytes))

@@ -58,6 +58,7 @@ impl<'a> GgufVocab<'a> {
             bos: id("tokenizer.ggml.bos_token_id")?,
             eos: id("tokenizer.ggml.eos_token_id")?,
             eot: id("tokenizer.ggml.eot_token_id")?,
+            eom: id("tokenizer.ggml.eom_token_id")?,
             unknown: id("tokenizer.ggml.unknown_token_id")?,
             add_bos: gguf.bool("tokenizer.ggml.add_bos_token")?,
             add_space_prefix: gguf.bool("tokenizer.ggml.add_space_prefix")?,

@@ -99,7 +99,7 @@ impl Pieces {
     /// # Errors
     /// As [`Tokenizer::from_llama2c`] and [`Tokenizer::from_sentencepiece`].
     pub fn from_file(bytes: &[u8]) -> Result<Self, Error> {
-        if sentencepiece_model::is_model(bytes) {
+        if sentencepiece_model::is_model(bytes)? {
             return Self::from_sentencepiece(bytes);
         }
         Self::from_llama2c(bytes)

@@ -82,8 +82,20 @@ struct NormalizerProto {
 /// Whether these are the bytes of a tokenizer.model and not of a tokenizer.bin. The one begins with
 /// a field's tag, its length and the tag of the first piece; the other with the length of its
 /// longest token, whose upper half is 0.
-pub(crate) fn is_model(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&0x0a) && bytes.get(2..4).is_some_and(|half| half != [0, 0])
+///
+/// # Errors
+/// It is JSON, which is neither.
+pub(crate) fn is_model(bytes: &[u8]) -> Result<bool, Error> {
+    if is_json(bytes) {
+        return Err(Error::Json);
+    }
+    Ok(bytes.first() == Some(&0x0a) && bytes.get(2..4).is_some_and(|half| half != [0, 0]))
+}
+
+/// Whether a file is a JSON object: a tokenizer.bin may begin with the same byte, but not go on so.
+pub fn is_json(bytes: &[u8]) -> bool {
+    let inside = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
+    inside.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
 }
 
 /// Reads the file. See [`Tokenizer::from_sentencepiece`].

@@ -25,7 +25,8 @@ pub(crate) struct Convert {
     #[arg(long = "type", value_name = "TYPE")]
     kind: Option<Kind>,
     /// tokenizer.bin or tokenizer.model of a .bin or safetensors, or tokenizer.json of safetensors
-    /// [default: NAME.tokenizer.bin, tokenizer.bin, tokenizer.json or tokenizer.model beside it]
+    /// [default: of a .bin NAME.tokenizer.bin or tokenizer.bin beside it; of safetensors the first
+    /// of tokenizer.json, tokenizer.model and tokenizer.bin]
     #[arg(long, value_name = "FILE")]
     tokenizer: Option<PathBuf>,
 }

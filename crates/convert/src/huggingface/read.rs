@@ -20,14 +20,20 @@ use std::path::{Path, PathBuf};
 impl Model {
     /// Reads a folder with model.safetensors (or several files and their index) and config.json, or
     /// the `.safetensors` file in such a folder. F32, F16 and BF16 are taken. `tokenizer` is the
-    /// bytes of a tokenizer.bin, tokenizer.json or tokenizer.model; where none is given, one beside
-    /// the weights is read, and tokenizer_config.json in any case.
+    /// path and the bytes of a tokenizer.bin, tokenizer.json or tokenizer.model; where none is
+    /// given, one beside the weights is read, and tokenizer_config.json in any case.
     ///
     /// # Errors
     /// A file that is missing or malformed, a model that is not a plain Llama, no memory.
-    pub fn read_safetensors(path: &Path, tokenizer: Option<&[u8]>) -> Result<Self, Error> {
+    pub fn read_safetensors(path: &Path, tokenizer: Option<(&Path, &[u8])>) -> Result<Self, Error> {
         let (folder, files) = files_of(path)?;
         let config_path = folder.join(CONFIG_FILE);
+        if !config_path.exists() {
+            let adapter = folder.join("adapter_config.json").exists();
+            let found = if adapter { "a LoRA adapter, to be merged first" } else { "no such file" };
+            let expected = "a model's folder with config.json and safetensors";
+            return Err(Error::value(&config_path.display().to_string(), expected, found));
+        }
         let config::Described { config, tied, rope_divisors, ids } =
             config::read(&small_file(&config_path, MAX_SMALL_BYTES)?)
                 .map_err(|e| e.within(&config_path))?;
@@ -53,6 +59,10 @@ fn files_of(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), Error> {
     }
     let (folder, index) = (path.to_path_buf(), path.join(INDEX_FILE));
     if !index.exists() {
+        if path.join(PYTORCH_FILE).exists() && !path.join(FILE).exists() {
+            let expected = "model.safetensors, which save_pretrained writes";
+            return Err(Error::value(&path.display().to_string(), expected, PYTORCH_FILE));
+        }
         return Ok((folder, vec![path.join(FILE)]));
     }
     let bytes = small_file(&index, MAX_SMALL_BYTES)?;
@@ -80,6 +90,9 @@ fn shard_names(json: &[u8]) -> Result<BTreeSet<String>, Error> {
     }
     Ok(names)
 }
+
+/// Pickled weights, of before safetensors.
+const PYTORCH_FILE: &str = "pytorch_model.bin";
 
 /// Most files of one model.
 const MAX_FILES: usize = 1024;

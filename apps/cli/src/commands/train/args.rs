@@ -42,9 +42,9 @@ Examples:
   llamaboot train --data poems/ --init stories260K.bin --tokenizer tok512.bin --lr 3e-4
   llamaboot train --resume runs/shakespeare
 
-DIR gets NAME.bin with its tokenizer (the best by validation loss; `llamaboot convert` makes a \
-GGUF of it, `llamaboot image` a stick), loss.csv, report.html, samples.txt, validation.txt and \
-checkpoints/. docs/training.md tells more.")]
+DIR gets NAME.bin with its tokenizer, or NAME.gguf where a .bin cannot hold the model (the best by \
+validation loss; `llamaboot convert` makes a GGUF of it, `llamaboot image` a stick), loss.csv, \
+report.html, samples.txt, validation.txt and checkpoints/. docs/training.md tells more.")]
 pub(crate) struct Train {
     /// UTF-8 text to learn: a file, a folder of .txt files, or `tinyshakespeare`
     #[arg(long, value_name = "TEXT", required_unless_present = "resume")]

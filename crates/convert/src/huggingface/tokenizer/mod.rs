@@ -22,11 +22,11 @@ mod write;
 pub(crate) use write::files;
 
 use super::special::SpecialIds;
-use super::{MAX_SMALL_BYTES, TOKENIZER_FILE, small_file};
+use super::{MAX_SMALL_BYTES, TOKENIZER_FILE, names_safetensors, small_file};
 use crate::keys::Keys;
 use crate::vocabulary::{BOS, EOS, GgufVocabulary, push_pieces};
 use crate::{Error, Vocabulary};
-use llamaboot_tokenizer::Pieces;
+use llamaboot_tokenizer::{Pieces, is_json};
 use settings::{Settings, Special};
 use std::path::{Path, PathBuf};
 
@@ -44,11 +44,13 @@ const TEMPLATE_KEY: &str = "tokenizer.chat_template";
 const FILES: [&str; 6] =
     [JSON_FILE, MODEL_FILE, TOKENIZER_FILE, SETTINGS_FILE, TEMPLATE_FILE, GENERATION_FILE];
 
-/// Refuses a folder that holds a file of another vocabulary which is not among those `written`: it
-/// would be read with them.
+/// Refuses a folder that holds weights or a vocabulary that are not among those `written`: they
+/// would be read with what is written, or lose their config.json to it.
 pub(crate) fn refuse_strangers(folder: &Path, written: &[PathBuf]) -> Result<(), Error> {
-    let mut others = FILES.iter().map(|name| folder.join(name));
-    match others.find(|path| path.exists() && !written.contains(path)) {
+    let vocabularies = FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let weights = entries.map(|entry| entry.path()).filter(|path| names_safetensors(path));
+    match vocabularies.chain(weights).find(|path| !written.contains(path)) {
         None => Ok(()),
         Some(path) => {
             let expected = "a folder without other models' files";
@@ -61,46 +63,45 @@ pub(crate) fn refuse_strangers(folder: &Path, written: &[PathBuf]) -> Result<(),
 /// given, a tokenizer.json or what [`Pieces::from_file`] takes, or else from the folder.
 pub(super) fn read(
     folder: &Path,
-    given: Option<&[u8]>,
+    given: Option<(&Path, &[u8])>,
     vocab_size: usize,
     mut ids: SpecialIds,
 ) -> Result<Vocabulary, Error> {
     let mut settings = Settings::read(folder, vocab_size)?;
     ids.extend(std::mem::take(&mut settings.ids));
     settings.ids = ids;
-    if let Some(bytes) = given {
-        return match is_json(bytes) {
+    let from_file = |path: &Path, bytes: &[u8], is_json: bool| {
+        let read = match is_json {
             true => read::vocabulary(bytes, vocab_size, &settings),
-            false => of_pieces(Pieces::from_file(bytes)?, &settings),
+            false => Pieces::from_file(bytes)
+                .map_err(Error::from)
+                .and_then(|pieces| of_pieces(pieces, &settings)),
         };
+        read.map_err(|e| e.within(path))
+    };
+    if let Some((path, bytes)) = given {
+        return from_file(path, bytes, is_json(bytes));
     }
-    let beside = |name: &str| Some(folder.join(name)).filter(|path| path.exists());
-    if let Some(path) = beside(JSON_FILE) {
-        let bytes = small_file(&path, MAX_JSON_BYTES)?;
-        return read::vocabulary(&bytes, vocab_size, &settings).map_err(|e| e.within(&path));
-    }
-    if let Some(path) = beside(MODEL_FILE) {
-        let bytes = small_file(&path, llamaboot_tokenizer::MAX_MODEL_BYTES as u64)?;
-        return of_pieces(Pieces::from_sentencepiece(&bytes)?, &settings);
-    }
-    if let Some(path) = beside(TOKENIZER_FILE) {
-        let bytes = small_file(&path, MAX_SMALL_BYTES)?;
-        return of_pieces(Pieces::from_llama2c(&bytes)?, &settings);
+    let files = [
+        (JSON_FILE, MAX_JSON_BYTES),
+        (MODEL_FILE, llamaboot_tokenizer::MAX_MODEL_BYTES as u64),
+        (TOKENIZER_FILE, MAX_SMALL_BYTES),
+    ];
+    for (name, max) in files {
+        let path = folder.join(name);
+        if path.exists() {
+            return from_file(&path, &small_file(&path, max)?, name == JSON_FILE);
+        }
     }
     Ok(Vocabulary::None)
-}
-
-/// Whether a file is JSON: a tokenizer.bin may begin with the same byte, but not go on so.
-fn is_json(bytes: &[u8]) -> bool {
-    let inside = bytes.trim_ascii_start().strip_prefix(b"{").map(<[u8]>::trim_ascii_start);
-    inside.is_some_and(|inside| inside.starts_with(b"\"") || inside.starts_with(b"}"))
 }
 
 /// Pieces, with the settings where those say more than a tokenizer.bin implies.
 fn of_pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
     let id_of = |text: &str| pieces.0.iter().position(|piece| piece.text == text.as_bytes());
     let special = settings.special(|text| id_of(text).map(|id| id as u32), None, true);
-    let implied = Special { bos: Some(BOS), eos: Some(EOS), eot: None, adds_bos: true };
+    let implied =
+        Special { bos: Some(BOS), eos: Some(EOS), eot: None, eom: None, pad: None, adds_bos: true };
     let special = Special { bos: special.bos.or(implied.bos), ..special };
     let special = Special { eos: special.eos.or(implied.eos), ..special };
     if special == implied && settings.chat_template.is_none() {
@@ -114,7 +115,13 @@ fn of_pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
 
 /// The keys of settings.
 fn push_special(keys: &mut Keys, special: &Special, settings: &Settings) {
-    let ids = [("bos", special.bos), ("eos", special.eos), ("eot", special.eot)];
+    let ids = [
+        ("bos", special.bos),
+        ("eos", special.eos),
+        ("eot", special.eot),
+        ("eom", special.eom),
+        ("padding", special.pad),
+    ];
     for (name, id) in ids {
         if let Some(id) = id {
             keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id as usize);

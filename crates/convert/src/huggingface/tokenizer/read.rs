@@ -63,11 +63,13 @@ enum Merge {
 
 /// Only the kind of model, which decides what shape all else has.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct Probe {
     model: ModelKind,
 }
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct ModelKind {
     #[serde(rename = "type")]
     kind: Option<String>,

@@ -15,6 +15,8 @@ pub(super) struct Settings {
     pub(super) bos_token: Option<String>,
     /// The text of the token that ends one.
     pub(super) eos_token: Option<String>,
+    /// The text of the token that fills up a batch.
+    pub(super) pad_token: Option<String>,
     /// Whether BOS goes before every text.
     pub(super) add_bos_token: Option<bool>,
     /// Jinja.
@@ -28,8 +30,11 @@ pub(super) struct Settings {
 pub(super) struct Special {
     pub(super) bos: Option<u32>,
     pub(super) eos: Option<u32>,
-    /// Another end.
+    /// Two ends more, which a GGUF has names for.
     pub(super) eot: Option<u32>,
+    pub(super) eom: Option<u32>,
+    /// What fills up a batch.
+    pub(super) pad: Option<u32>,
     pub(super) adds_bos: bool,
 }
 
@@ -48,8 +53,10 @@ impl Settings {
         let ends = named(&self.eos_token).into_iter().chain(self.ids.eos.iter().copied());
         let ends: Vec<u32> = ends.collect();
         let eos = ends.first().copied();
+        let mut others = ends.into_iter().filter(|&end| Some(end) != eos);
         let adds_bos = self.add_bos_token.unwrap_or(adds_bos || before.is_some() && before == bos);
-        Special { bos, eos, eot: ends.into_iter().find(|&end| Some(end) != eos), adds_bos }
+        let (eot, eom) = (others.next(), others.next());
+        Special { bos, eos, eot, eom, pad: named(&self.pad_token), adds_bos }
     }
 
     /// Reads what there is.
@@ -59,6 +66,7 @@ impl Settings {
             let json = Value::Object(json);
             settings.bos_token = token(&json["bos_token"]);
             settings.eos_token = token(&json["eos_token"]);
+            settings.pad_token = token(&json["pad_token"]);
             settings.add_bos_token = json["add_bos_token"].as_bool();
             settings.chat_template = template(&json["chat_template"]);
         }
@@ -85,6 +93,7 @@ impl Settings {
         let texts = [
             ("bos_token", &self.bos_token),
             ("eos_token", &self.eos_token),
+            ("pad_token", &self.pad_token),
             ("chat_template", &self.chat_template),
         ];
         for (key, text) in texts {

@@ -91,9 +91,12 @@ pub(crate) fn files(model: &Model) -> Result<[(&'static str, String); 2], Error>
     };
     let json =
         serde_json::to_string_pretty(&json).map_err(|e| Error::value(JSON_FILE, "text", e))?;
+    let padding = gguf.uint("tokenizer.ggml.padding_token_id", u64::from(u32::MAX)).ok().flatten();
+    let padding = padding.map(|id| id as u32);
     let settings = Settings {
         bos_token: text_of(bos).map(String::from),
         eos_token: text_of(tokenizer.eos()).map(String::from),
+        pad_token: text_of(padding).map(String::from),
         add_bos_token: Some(tokenizer.adds_bos()),
         chat_template: gguf.text(TEMPLATE_KEY)?.map(String::from),
         ..Settings::default()
