@@ -74,7 +74,7 @@ pub fn save(
     if let Some(place) = tokenizer_file(&file, target.format()) {
         match model.vocabulary.pieces() {
             Ok(pieces) => shorts.push((place, pieces.to_llama2c())),
-            // tokenizer.json is there, with config.json the second and the third.
+            // Beside config.json there is tokenizer.json, which can hold any kind.
             Err(_) if shorts.len() > 1 => {}
             Err(why) => notes.push(format!("no tokenizer.bin is written: {why}")),
         }

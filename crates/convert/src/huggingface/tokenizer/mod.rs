@@ -28,6 +28,7 @@ use crate::vocabulary::{BOS, EOS, GgufVocabulary, push_pieces};
 use crate::{Error, Vocabulary};
 use llamaboot_tokenizer::{Pieces, is_json};
 use settings::{Settings, Special};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const JSON_FILE: &str = "tokenizer.json";
@@ -47,14 +48,18 @@ const FILES: [&str; 6] =
 /// Refuses a folder that holds weights or a vocabulary that are not among those `written`: they
 /// would be read with what is written, or lose their config.json to it.
 pub(crate) fn refuse_strangers(folder: &Path, written: &[PathBuf]) -> Result<(), Error> {
-    let vocabularies = FILES.iter().map(|name| folder.join(name)).filter(|path| path.exists());
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let weights = entries.map(|entry| entry.path()).filter(|path| names_safetensors(path));
-    match vocabularies.chain(weights).find(|path| !written.contains(path)) {
+    let names = entries.map(|entry| entry.file_name());
+    let is_stranger = |name: &OsString| {
+        let is_read = FILES.iter().any(|file| name == file) || names_safetensors(Path::new(name));
+        is_read && !written.iter().any(|path| path.file_name() == Some(name.as_os_str()))
+    };
+    match names.filter(is_stranger).min() {
         None => Ok(()),
-        Some(path) => {
+        Some(name) => {
             let expected = "a folder without other models' files";
-            Err(Error::value(&folder.display().to_string(), expected, path.display()))
+            Err(Error::value(&folder.display().to_string(), expected, name.display()))
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) struct Settings {
     pub(super) add_bos_token: Option<bool>,
     /// Jinja.
     pub(super) chat_template: Option<String>,
-    /// What generation_config.json says.
+    /// What config.json and generation_config.json say.
     pub(super) ids: SpecialIds,
 }
 
