@@ -149,8 +149,10 @@ pub(crate) fn tell_notes(path: &Path, tokenizer: &Tokenizer) {
 pub(crate) fn weights(file: &ModelFile) -> Result<llamaboot_convert::Model> {
     let name = || file.model.display().to_string();
     if is_safetensors(&file.model) {
-        let given = file.tokenizer.as_deref();
-        let tokenizer = given.map(|path| Ok::<_, anyhow::Error>((path, map(path)?))).transpose()?;
+        let tokenizer = match file.tokenizer.as_deref() {
+            Some(path) => Some((path, map(path)?)),
+            None => None,
+        };
         return Ok(llamaboot_convert::Model::read_safetensors(&file.model, tokenizer)?);
     }
     let loaded = Loaded::open(file)?;

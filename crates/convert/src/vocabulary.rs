@@ -7,12 +7,14 @@
 use crate::Error;
 use crate::keys::Keys;
 use llamaboot_checkpoint::gguf::{Array, Gguf, RawEntry, Value};
-use llamaboot_tokenizer::{MAX_TOKENS, Piece, PieceKind, Pieces, Tokenizer};
+use llamaboot_tokenizer::{
+    MAX_TOKENS, Piece, PieceKind, Pieces, Tokenizer, VISIBLE_SPACE, byte_value,
+};
 
 /// Ids that llama2.c has in its code; its byte tokens follow them.
 pub(crate) const UNKNOWN: u32 = 0;
-pub(crate) const BOS: u32 = 1;
-pub(crate) const EOS: u32 = 2;
+const BOS: u32 = 1;
+const EOS: u32 = 2;
 const FIRST_BYTE: usize = 3;
 
 /// What a model's ids stand for.
@@ -117,9 +119,7 @@ impl Vocabulary {
             Self::None => keys.text(MODEL, "none"),
             Self::Pieces(pieces) => {
                 push_pieces(keys, pieces);
-                keys.u32("tokenizer.ggml.bos_token_id", BOS as usize);
-                keys.u32("tokenizer.ggml.eos_token_id", EOS as usize);
-                keys.bool("tokenizer.ggml.add_bos_token", true);
+                Special::IMPLIED.push(keys);
             }
             Self::Gguf(gguf) => {
                 gguf.entries.iter().for_each(|e| keys.raw(&e.key, e.kind, &e.bytes));
@@ -128,7 +128,44 @@ impl Vocabulary {
     }
 }
 
-/// The keys of pieces as a GGUF has them, but for BOS and EOS.
+/// Which tokens begin and end a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Special {
+    pub(crate) bos: Option<u32>,
+    pub(crate) eos: Option<u32>,
+    /// Two ends more, which a GGUF has names for.
+    pub(crate) eot: Option<u32>,
+    pub(crate) eom: Option<u32>,
+    /// What fills up a batch.
+    pub(crate) pad: Option<u32>,
+    /// Whether BOS goes before every text.
+    pub(crate) adds_bos: bool,
+}
+
+impl Special {
+    /// What a tokenizer.bin implies.
+    pub(crate) const IMPLIED: Self =
+        Self { bos: Some(BOS), eos: Some(EOS), eot: None, eom: None, pad: None, adds_bos: true };
+
+    /// Adds its keys to those of a GGUF.
+    pub(crate) fn push(&self, keys: &mut Keys) {
+        let ids = [
+            ("bos", self.bos),
+            ("eos", self.eos),
+            ("eot", self.eot),
+            ("eom", self.eom),
+            ("padding", self.pad),
+        ];
+        for (name, id) in ids {
+            if let Some(id) = id {
+                keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id as usize);
+            }
+        }
+        keys.bool("tokenizer.ggml.add_bos_token", self.adds_bos);
+    }
+}
+
+/// The keys of pieces as a GGUF has them, but for those of [`Special`].
 pub(crate) fn push_pieces(keys: &mut Keys, Pieces(pieces): &Pieces) {
     let texts: Vec<Vec<u8>> = pieces.iter().map(gguf_text).collect();
     let scores: Vec<f32> = pieces.iter().map(|piece| piece.score).collect();
@@ -238,22 +275,12 @@ fn piece(((text, score), kind): ((&&[u8], Value<'_>), Value<'_>)) -> Option<Piec
     let text = match kind {
         PieceKind::Byte => vec![byte_value(text)?],
         _ => match std::str::from_utf8(text) {
-            Ok(text) => text.replace(SPACE, " ").into_bytes(),
+            Ok(text) => text.replace(VISIBLE_SPACE, " ").into_bytes(),
             Err(_) => text.to_vec(),
         },
     };
     // An empty token cannot stand in a tokenizer.bin.
     (!text.is_empty()).then_some(Piece { text, score: score as f32, kind })
-}
-
-/// What SentencePiece writes for a space.
-pub(crate) const SPACE: char = '\u{2581}';
-
-/// The byte of `<0xNN>`.
-pub(crate) fn byte_value(text: &[u8]) -> Option<u8> {
-    let digits = text.strip_prefix(b"<0x")?.strip_suffix(b">")?;
-    let is_byte = digits.len() == 2 && digits.iter().all(u8::is_ascii_hexdigit);
-    u8::from_str_radix(std::str::from_utf8(digits).ok().filter(|_| is_byte)?, 16).ok()
 }
 
 /// The text of a piece as a GGUF has it.
@@ -262,8 +289,10 @@ fn gguf_text(piece: &Piece) -> Vec<u8> {
         (PieceKind::Byte, &[byte]) => format!("<0x{byte:02X}>").into_bytes(),
         (PieceKind::Normal | PieceKind::UserDefined | PieceKind::Unused, text) => {
             // Only whole UTF-8 can hold U+2581; other bytes stay as they are.
-            std::str::from_utf8(text)
-                .map_or_else(|_| text.to_vec(), |t| t.replace(' ', &SPACE.to_string()).into_bytes())
+            std::str::from_utf8(text).map_or_else(
+                |_| text.to_vec(),
+                |t| t.replace(' ', &VISIBLE_SPACE.to_string()).into_bytes(),
+            )
         }
         (_, text) => text.to_vec(),
     }

@@ -50,6 +50,7 @@ pub use crate::error::Error;
 pub use crate::gguf::GgufVocab;
 pub use crate::metadata::MetadataError;
 pub use crate::pieces::{Piece, PieceKind, Pieces};
+pub use crate::sentencepiece::{VISIBLE_SPACE, byte_value};
 pub use crate::sentencepiece_model::{MAX_MODEL_BYTES, is_json};
 pub use crate::train::{TrainError, TrainOptions, train, training_part};
 

@@ -25,7 +25,7 @@ use crate::merge::{Merge, Merger, Symbol};
 use crate::vocab::{TextIndex, Vocab};
 
 /// SentencePiece's visible space.
-pub(crate) const VISIBLE_SPACE: char = '\u{2581}';
+pub const VISIBLE_SPACE: char = '\u{2581}';
 
 /// The tables of a SentencePiece-style BPE.
 #[derive(Debug)]
@@ -190,7 +190,7 @@ fn priority_of(score: f32) -> u32 {
 }
 
 /// The value of a byte token's text, `<0x0A>` for 10.
-pub(crate) fn byte_value(text: &[u8]) -> Option<u8> {
+pub fn byte_value(text: &[u8]) -> Option<u8> {
     let digits = text.strip_prefix(b"<0x")?.strip_suffix(b">")?;
     let [high, low] = digits else { return None };
     let digit = |byte: u8| char::from(byte).to_digit(16);

@@ -6,7 +6,7 @@
 //! Of pieces of equal score, here the first counts.
 
 use crate::Error;
-use crate::vocabulary::SPACE;
+use llamaboot_tokenizer::VISIBLE_SPACE;
 use std::collections::{HashMap, HashSet};
 
 /// The most that the squares of the pieces' lengths in bytes may sum up to: a piece has as many
@@ -58,7 +58,7 @@ pub(super) fn to_scores(pieces: &[&str], merges: &[(&str, &str)]) -> Result<Vec<
         let id = made.ok_or_else(|| {
             Error::value("merges", "pairs that make a token", format!("{a:?} {b:?}"))
         })?;
-        let is_spaces = pieces[id].chars().all(|c| c == SPACE);
+        let is_spaces = pieces[id].chars().all(|c| c == VISIBLE_SPACE);
         if !is_spaces {
             spaces.clear();
         }
@@ -87,7 +87,7 @@ pub(super) fn to_scores(pieces: &[&str], merges: &[(&str, &str)]) -> Result<Vec<
             return Err(Error::value("merges", expected, format!("no {a:?} {b:?}")));
         }
     }
-    let begin = if first.is_some() { 1 } else { 0 };
+    let begin = u32::from(first.is_some());
     let mut last = begin + rank;
     let score = |(id, of): (usize, Option<u32>)| {
         let rank = match of {

@@ -24,10 +24,10 @@ pub(crate) use write::files;
 use super::special::SpecialIds;
 use super::{MAX_SMALL_BYTES, TOKENIZER_FILE, names_safetensors, small_file};
 use crate::keys::Keys;
-use crate::vocabulary::{BOS, EOS, GgufVocabulary, push_pieces};
+use crate::vocabulary::{GgufVocabulary, Special, push_pieces};
 use crate::{Error, Vocabulary};
 use llamaboot_tokenizer::{Pieces, is_json};
-use settings::{Settings, Special};
+use settings::Settings;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -70,11 +70,9 @@ pub(super) fn read(
     folder: &Path,
     given: Option<(&Path, &[u8])>,
     vocab_size: usize,
-    mut ids: SpecialIds,
+    ids: SpecialIds,
 ) -> Result<Vocabulary, Error> {
-    let mut settings = Settings::read(folder, vocab_size)?;
-    ids.extend(std::mem::take(&mut settings.ids));
-    settings.ids = ids;
+    let settings = Settings::read(folder, vocab_size, ids)?;
     let from_file = |path: &Path, bytes: &[u8], is_json: bool| {
         let read = match is_json {
             true => read::vocabulary(bytes, vocab_size, &settings),
@@ -105,10 +103,9 @@ pub(super) fn read(
 fn of_pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
     let id_of = |text: &str| pieces.0.iter().position(|piece| piece.text == text.as_bytes());
     let special = settings.special(|text| id_of(text).map(|id| id as u32), None, true);
-    let implied =
-        Special { bos: Some(BOS), eos: Some(EOS), eot: None, eom: None, pad: None, adds_bos: true };
-    let special = Special { bos: special.bos.or(implied.bos), ..special };
-    let special = Special { eos: special.eos.or(implied.eos), ..special };
+    let implied = Special::IMPLIED;
+    let special =
+        Special { bos: special.bos.or(implied.bos), eos: special.eos.or(implied.eos), ..special };
     if special == implied && settings.chat_template.is_none() {
         return Ok(Vocabulary::Pieces(pieces));
     }
@@ -118,21 +115,9 @@ fn of_pieces(pieces: Pieces, settings: &Settings) -> Result<Vocabulary, Error> {
     Ok(Vocabulary::Gguf(GgufVocabulary::of_keys(&keys)?))
 }
 
-/// The keys of settings.
+/// The keys of special tokens and the chat template.
 fn push_special(keys: &mut Keys, special: &Special, settings: &Settings) {
-    let ids = [
-        ("bos", special.bos),
-        ("eos", special.eos),
-        ("eot", special.eot),
-        ("eom", special.eom),
-        ("padding", special.pad),
-    ];
-    for (name, id) in ids {
-        if let Some(id) = id {
-            keys.u32(&format!("tokenizer.ggml.{name}_token_id"), id as usize);
-        }
-    }
-    keys.bool("tokenizer.ggml.add_bos_token", special.adds_bos);
+    special.push(keys);
     if let Some(template) = &settings.chat_template {
         keys.text(TEMPLATE_KEY, template);
     }

@@ -3,7 +3,7 @@
 //! back.
 
 use crate::Error;
-use crate::vocabulary::SPACE;
+use llamaboot_tokenizer::VISIBLE_SPACE;
 use serde_json::{Value, json};
 
 /// Llama 3's words.
@@ -103,7 +103,7 @@ impl Rules {
     pub(super) fn json(self) -> (Value, Value, Value) {
         match self {
             Self::SentencePiece { adds_space } => {
-                let space = SPACE.to_string();
+                let space = VISIBLE_SPACE.to_string();
                 let replace =
                     json!({"type": "Replace", "pattern": {"String": " "}, "content": space});
                 let prepend = json!({"type": "Prepend", "prepend": space});
@@ -184,7 +184,7 @@ fn step(value: &Value) -> Option<Step<'_>> {
 }
 
 fn sentencepiece(normalizer: &Value, pre_tokenizer: &Value) -> Result<Rules, Error> {
-    let space = SPACE.to_string();
+    let space = VISIBLE_SPACE.to_string();
     let is = |value: &Value, kind: &str, key: &str| value["type"] == kind && value[key] == space;
     let replaces =
         |value: &Value| is(value, "Replace", "content") && value["pattern"]["String"] == " ";

@@ -11,9 +11,9 @@ use super::pre_tokenizer::Rules;
 use super::settings::Settings;
 use super::{merges, push_special};
 use crate::keys::Keys;
-use crate::vocabulary::{GgufVocabulary, byte_value};
+use crate::vocabulary::GgufVocabulary;
 use crate::{Error, Vocabulary};
-use llamaboot_tokenizer::{MAX_TOKEN_BYTES, MAX_TOKENS, PieceKind};
+use llamaboot_tokenizer::{MAX_TOKEN_BYTES, MAX_TOKENS, PieceKind, byte_value};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -185,9 +185,7 @@ impl Tokens {
                 Error::value(&format!("token {text:?}"), &expected, id)
             })?;
             if let Some((other, _)) = place {
-                let (first, second) = (text.as_str().min(other), text.as_str().max(other));
-                let found = format!("{first:?} and {second:?}");
-                return Err(Error::value(&format!("token {id}"), "one text", found));
+                return Err(two_texts(id, text, other));
             }
             let kind = match text.as_str() {
                 text if Some(text) == unknown => PieceKind::Unknown,
@@ -204,8 +202,7 @@ impl Tokens {
             let text = token.content.as_str();
             let kind = match (place.as_ref(), token.special) {
                 (Some((other, _)), _) if *other != text => {
-                    let found = format!("{other:?} and {text:?}");
-                    return Err(Error::value(&format!("token {}", token.id), "one text", found));
+                    return Err(two_texts(token.id, text, other));
                 }
                 (Some((_, PieceKind::Unknown)), _) => PieceKind::Unknown,
                 (_, true) => PieceKind::Control,
@@ -246,6 +243,12 @@ impl Tokens {
         }
         Ok(scores)
     }
+}
+
+/// The fault of an id that stands for two texts, told the same whichever was met first.
+fn two_texts(id: u32, one: &str, other: &str) -> Error {
+    let found = format!("{:?} and {:?}", one.min(other), one.max(other));
+    Error::value(&format!("token {id}"), "one text", found)
 }
 
 /// The text of the token that a template of the post-processor puts before a text.

@@ -5,6 +5,7 @@ use super::{GENERATION_FILE, SETTINGS_FILE, TEMPLATE_FILE};
 use crate::Error;
 use crate::huggingface::special::SpecialIds;
 use crate::huggingface::{MAX_SMALL_BYTES, small_file};
+use crate::vocabulary::Special;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -23,19 +24,6 @@ pub(super) struct Settings {
     pub(super) chat_template: Option<String>,
     /// What config.json and generation_config.json say.
     pub(super) ids: SpecialIds,
-}
-
-/// Which tokens begin and end a text, in the end.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Special {
-    pub(super) bos: Option<u32>,
-    pub(super) eos: Option<u32>,
-    /// Two ends more, which a GGUF has names for.
-    pub(super) eot: Option<u32>,
-    pub(super) eom: Option<u32>,
-    /// What fills up a batch.
-    pub(super) pad: Option<u32>,
-    pub(super) adds_bos: bool,
 }
 
 impl Settings {
@@ -59,9 +47,9 @@ impl Settings {
         Special { bos, eos, eot, eom, pad: named(&self.pad_token), adds_bos }
     }
 
-    /// Reads what there is.
-    pub(super) fn read(folder: &Path, vocab_size: usize) -> Result<Self, Error> {
-        let mut settings = Self::default();
+    /// Reads what there is, beside the `ids` of config.json.
+    pub(super) fn read(folder: &Path, vocab_size: usize, ids: SpecialIds) -> Result<Self, Error> {
+        let mut settings = Self { ids, ..Self::default() };
         if let Some(json) = object(&folder.join(SETTINGS_FILE))? {
             let json = Value::Object(json);
             settings.bos_token = token(&json["bos_token"]);
@@ -72,7 +60,8 @@ impl Settings {
         }
         let path = folder.join(GENERATION_FILE);
         if let Some(json) = object(&path)? {
-            settings.ids = SpecialIds::read(&json, vocab_size).map_err(|e| e.within(&path))?;
+            let more = SpecialIds::read(&json, vocab_size).map_err(|e| e.within(&path))?;
+            settings.ids.extend(more);
         }
         let path = folder.join(TEMPLATE_FILE);
         if path.exists() {
